@@ -1,0 +1,7 @@
+package broker
+
+// Hidden rules with tests of their own.
+var (
+	Match = match
+	Stamp = stamp
+)
