@@ -1,0 +1,150 @@
+package edgenode
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/magneto-iiot/magneto/edgenode/driver"
+	"github.com/magneto-iiot/magneto/sparkplug"
+)
+
+func TestAgentWithoutAliases(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(onePress + "mqtt: {servers: [\"mqtt://127.0.0.1\"], aliases: false}\n")
+		pass(2500 * time.Millisecond)
+		st.s.takeMetrics()
+		st.m.do(func() { st.m.values["1:speed"] = 5 })
+		pass(time.Second)
+		if got := st.s.takeMetrics(); len(got) != 1 || got[0].name != "Speed" || got[0].alias != 0 || got[0].quality != -1 {
+			t.Errorf("told %+v", got)
+		}
+	})
+}
+
+// TestAgentSurvivesBadPublish checks that a link on which nothing can be
+// written is given up, and that what it should have carried comes again.
+func TestAgentSurvivesBadPublish(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(onePress)
+		pass(2500 * time.Millisecond)
+		st.s.mu.Lock()
+		st.s.fail = errors.New("write: broken pipe")
+		st.s.mu.Unlock()
+		st.s.take()
+		st.s.takeMetrics()
+		st.m.do(func() { st.m.values["1:speed"] = 5 })
+		pass(time.Second)
+		st.m.do(func() { st.m.values["1:speed"] = 6 })
+		pass(30 * time.Second)
+		got := st.s.take()
+		if want := []string{"closed", "NBIRTH", "DBIRTH Press", "DDATA Press"}; !slices.Equal(got, want) {
+			t.Errorf("sent %q, want %q", got, want)
+		}
+		for _, m := range st.s.takeMetrics() { // 5 comes with the birth, 6 after it
+			if m.typ == sparkplug.DDATA && m.value != 6 || m.typ == sparkplug.DBIRTH && m.name == "Speed" && m.value != 5 {
+				t.Errorf("told %+v", m)
+			}
+		}
+	})
+}
+
+// TestAgentHalfOpen checks that nothing is lost when a link takes messages and
+// loses them until, one and a half keepalives later, it is found dead.
+func TestAgentHalfOpen(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(onePress)
+		got := map[float64]bool{}
+		for v := range 60 {
+			st.m.do(func() { st.m.values["1:speed"] = float32(v) })
+			pass(time.Second)
+			switch v {
+			case 20:
+				st.s.mu.Lock()
+				st.s.lossy = true
+				st.s.mu.Unlock()
+			case 35:
+				st.s.mu.Lock()
+				st.s.lossy = false
+				st.s.mu.Unlock()
+				st.s.cut(false)
+			}
+			for _, m := range st.s.takeMetrics() {
+				if m.name == "Speed" || m.typ == sparkplug.DDATA {
+					got[m.value] = true
+				}
+			}
+		}
+		for v := range 59 {
+			if !got[float64(v)] {
+				t.Errorf("%d was lost", v)
+			}
+		}
+	})
+}
+
+func TestAgentAnswersRebirth(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(onePress)
+		pass(2500 * time.Millisecond)
+		st.s.take()
+		for range 10 {
+			st.s.command("spBv1.0/G/NCMD/E", sparkplug.Metric{Name: sparkplug.MetricRebirth, Value: sparkplug.Boolean(true)})
+		}
+		st.s.command("spBv1.0/G/NCMD/E", sparkplug.Metric{Name: sparkplug.MetricRebirth, Value: sparkplug.Boolean(false)})
+		pass(20 * time.Second)
+		if got := st.s.take(); !slices.Equal(got, []string{"NBIRTH", "DBIRTH Press", "NBIRTH", "DBIRTH Press"}) {
+			t.Errorf("sent %q after ten requests", got)
+		}
+	})
+}
+
+// TestAgentSplits checks that texts beyond one message go into several.
+func TestAgentSplits(t *testing.T) {
+	d := newDevice(&deviceDef{id: "D", metrics: make([]metricDef, 10)}, 1)
+	a := &Agent{plan: &plan{cfg: withDefaults(Config{})}}
+	text := strings.Repeat("x", 25<<10)
+	var reports []report
+	for i := range 10 {
+		reports = append(reports, report{sparkplug.String(text), int64(i), uint32(i), driver.Good})
+	}
+	if n := a.fits(d, reports); n != 2 {
+		t.Errorf("%d texts of 25 KiB in a message", n)
+	}
+	reports[0].value = sparkplug.String(strings.Repeat("x", 1<<20))
+	if n := a.fits(d, reports); n != 1 {
+		t.Errorf("%d with one that is too long by itself", n)
+	}
+}
+
+func TestDiskKeepsItsFileWhole(t *testing.T) {
+	dir := t.TempDir()
+	k, err := openDisk(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := []sparkplug.Value{
+		sparkplug.Int(sparkplug.TypeInt64, -1<<62), sparkplug.String("é\"x"), sparkplug.Boolean(true),
+		sparkplug.Double(0.1), sparkplug.Null(sparkplug.TypeFloat), sparkplug.DateTime(1700000000123),
+	}
+	for i, v := range values {
+		if err := errors.Join(k.setNext(uint8(i)), k.setValue("D", v.Type().String(), v, int64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := openDisk(dir)
+	if err != nil || again.data.NextBdSeq != uint8(len(values)-1) {
+		t.Fatalf("got %+v, %v", again, err)
+	}
+	for i, v := range values {
+		got, at, ok := again.value("D", v.Type().String(), v.Type())
+		if !ok || !got.Equal(v) || at != int64(i) {
+			t.Errorf("%v came back as %v, %d, %v", v, got, at, ok)
+		}
+	}
+	if _, _, ok := again.value("D", "Int64", sparkplug.TypeInt32); ok {
+		t.Error("a value of another type came back")
+	}
+}

@@ -1,0 +1,167 @@
+package edgenode
+
+import (
+	"cmp"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/magneto-iiot/magneto/internal/config"
+	"github.com/magneto-iiot/magneto/internal/mqtt"
+	"github.com/magneto-iiot/magneto/sparkplug"
+)
+
+// maxSpool bounds the spool while it is in memory.
+const maxSpool = 64 << 20
+
+// compiler turns a Config into a plan and reports what is wrong with it.
+type compiler struct {
+	cfg     Config
+	drivers Drivers
+	check   *config.Checker
+	plan    *plan
+}
+
+// compile checks c and makes the plan of it. The plan is good only if check
+// has no faults afterwards. With nil drivers, what only they know is not
+// checked.
+func compile(c Config, drivers Drivers, check *config.Checker) *plan {
+	k := &compiler{cfg: withDefaults(c), drivers: drivers, check: check, plan: &plan{}}
+	k.plan.cfg = k.cfg
+	if c.Version != 1 {
+		check.Faultf("version", "want version: 1, the only one there is")
+	}
+	k.ids()
+	k.servers()
+	k.classes()
+	if c.Spool.ReplayRate < 0 {
+		check.Faultf("spool.replay_rate", "want 1 or more samples a second")
+	}
+	k.links()
+	k.plan.node = &deviceDef{}
+	k.metrics(k.plan.node, k.nodeMetrics())
+	for i := range k.cfg.Devices {
+		k.device(i)
+	}
+	k.tags()
+	return k.plan
+}
+
+func withDefaults(c Config) Config {
+	c.Node.DataDir = orText(c.Node.DataDir, "data")
+	c.MQTT.ClientID = orText(c.MQTT.ClientID, c.Node.Group+"/"+c.Node.ID)
+	c.MQTT.KeepAlive = cmp.Or(c.MQTT.KeepAlive, Duration(10*time.Second))
+	if c.MQTT.Aliases == nil {
+		c.MQTT.Aliases = new(true)
+	}
+	c.Spool.MaxBytes = cmp.Or(c.Spool.MaxBytes, maxSpool)
+	c.Spool.MaxAge = cmp.Or(c.Spool.MaxAge, Duration(7*24*time.Hour))
+	c.Spool.ReplayRate = cmp.Or(c.Spool.ReplayRate, 50000)
+	classes := map[string]Duration{
+		"fast": Duration(100 * time.Millisecond), "normal": Duration(time.Second), "slow": Duration(30 * time.Second),
+	}
+	maps.Copy(classes, c.ScanClasses)
+	c.ScanClasses = classes
+	return c
+}
+
+func (k *compiler) ids() {
+	k.id("node.group", k.cfg.Node.Group)
+	k.id("node.id", k.cfg.Node.ID)
+	for path, host := range map[string]string{"mqtt.primary_host": k.cfg.MQTT.PrimaryHost, "mqtt.ack_host": k.cfg.MQTT.AckHost} {
+		if host != "" {
+			k.id(path, host)
+		}
+	}
+}
+
+// id checks a Sparkplug id.
+//
+// Spec: tck-id-intro-group-id-chars, tck-id-intro-edge-node-id-chars,
+// tck-id-intro-device-id-chars.
+func (k *compiler) id(path, id string) {
+	if id == "" {
+		k.check.Faultf(path, "%s is missing: give a Sparkplug id", path[strings.LastIndexByte(path, '.')+1:])
+	} else if !sparkplug.ValidID(id) {
+		k.check.Faultf(path, "%q is no Sparkplug id: it is longer than %d bytes or holds one of / + #", id, sparkplug.MaxID)
+	}
+}
+
+func (k *compiler) servers() {
+	m := &k.cfg.MQTT
+	if len(m.Servers) == 0 {
+		k.check.Faultf("mqtt.servers", "servers is missing: give at least one server, like mqtts://broker:8883")
+	}
+	for i, s := range m.Servers {
+		if why := badServer(s, m.Insecure); why != "" {
+			k.check.Faultf(config.Index("mqtt.servers", i), "%s", why)
+		}
+	}
+	if ka := m.KeepAlive.Std(); ka < time.Second || ka > 65535*time.Second {
+		k.check.Faultf("mqtt.keepalive", "want 1s to 65535s, not %s", m.KeepAlive)
+	}
+	if m.CA == "" && m.Cert == "" && m.Key == "" {
+		return
+	}
+	if _, err := mqtt.LoadTLS(m.CA, m.Cert, m.Key); err != nil {
+		path := "mqtt.cert"
+		if strings.HasPrefix(err.Error(), "mqtt: ca:") {
+			path = "mqtt.ca"
+		}
+		k.check.Faultf(path, "%s", strings.TrimPrefix(err.Error(), "mqtt: "))
+	}
+}
+
+// badServer says what is wrong with the address of an MQTT server; empty:
+// nothing.
+func badServer(s string, insecure bool) string {
+	const form = ": write mqtts://host:8883 or mqtt://host:1883"
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "no URL" + form
+	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
+		return "want mqtt:// or mqtts://, not " + u.Scheme + "://" + form
+	case u.Hostname() == "":
+		return "no host" + form
+	case u.User != nil:
+		return "user and password go into mqtt.username and mqtt.password_file, not into the URL"
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return "too much behind the host" + form
+	case u.Scheme == "mqtt" && !insecure && !loopback(u.Hostname()):
+		return "mqtt:// sends everything in the clear, so it is for this machine only: use mqtts://, or set mqtt.insecure: true"
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (k *compiler) classes() {
+	for _, name := range slices.Sorted(maps.Keys(k.cfg.ScanClasses)) {
+		if d := k.cfg.ScanClasses[name].Std(); d < time.Millisecond || d > 24*time.Hour {
+			k.check.Faultf(config.Key("scan_classes", name), "want 1ms to 24h, not %s", Duration(d))
+		}
+	}
+}
+
+// suggest is a question with the word that was meant, or nothing.
+func suggest(word string, m []string) string {
+	if near := config.Nearest(word, m); near != "" {
+		return ": did you mean " + near + "?"
+	}
+	return ""
+}
+
+// among lists what may stand somewhere.
+func among[V any](m map[string]V) string {
+	if len(m) == 0 {
+		return "there is none"
+	}
+	return "there is " + strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+}

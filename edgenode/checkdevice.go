@@ -1,0 +1,259 @@
+package edgenode
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/magneto-iiot/magneto/edgenode/driver"
+	"github.com/magneto-iiot/magneto/internal/config"
+	"github.com/magneto-iiot/magneto/sparkplug"
+)
+
+// placed is a metric as configured, unfolded, and where it stands.
+type placed struct {
+	Metric
+	origin origin
+}
+
+func (k *compiler) nodeMetrics() []placed {
+	var out []placed
+	for i, m := range k.cfg.Metrics {
+		o := origin{path: config.Index("metrics", i)}
+		switch m.Name {
+		case sparkplug.MetricBdSeq, sparkplug.MetricRebirth, metricNextServer:
+			o.fault(k.check, "name", "%q is the session's own metric", m.Name)
+		}
+		if m.Addr != "" {
+			o.fault(k.check, "addr", "a metric of the node has no connection: leave out addr, or put it into a device")
+		}
+		out = append(out, placed{m, o})
+	}
+	return out
+}
+
+func (k *compiler) device(i int) {
+	c := &k.cfg.Devices[i]
+	path := config.Index("devices", i)
+	d := &deviceDef{id: c.ID}
+	k.id(config.Key(path, "id"), c.ID)
+	for _, other := range k.plan.devices {
+		if other.id != "" && strings.EqualFold(other.id, c.ID) {
+			k.check.Faultf(config.Key(path, "id"), "there is a device %q already", other.id)
+		}
+	}
+	class := orText(c.Class, "normal")
+	period, ok := k.cfg.ScanClasses[class]
+	if !ok {
+		k.check.Faultf(config.Key(path, "class"), "no scan class %q%s", class,
+			orText(suggest(class, slices.Sorted(maps.Keys(k.cfg.ScanClasses))), ": "+among(k.cfg.ScanClasses)))
+	}
+	d.period = period.Std()
+	all := k.unfold(c, path)
+	if slices.ContainsFunc(all, func(p placed) bool { return p.Addr != "" }) {
+		k.link(d, c, path)
+	}
+	unit := ""
+	if c.Unit != nil {
+		unit = strconv.Itoa(*c.Unit)
+	}
+	k.metrics(d, all)
+	for i := range d.metrics {
+		d.metrics[i].tag.Unit = unit
+	}
+	d.sign(metricsOf(all))
+	k.plan.devices = append(k.plan.devices, d)
+}
+
+func metricsOf(all []placed) []Metric {
+	out := make([]Metric, len(all))
+	for i := range all {
+		out[i] = all[i].Metric
+	}
+	return out
+}
+
+func (k *compiler) link(d *deviceDef, c *Device, path string) {
+	d.link = c.Connection
+	if c.Connection == "" {
+		k.check.Faultf(config.Key(path, "connection"), "connection is missing: metrics with addr need one")
+	} else if _, ok := k.cfg.Connections[c.Connection]; !ok {
+		k.check.Faultf(config.Key(path, "connection"), "no connection %q%s", c.Connection,
+			orText(suggest(c.Connection, slices.Sorted(maps.Keys(k.cfg.Connections))), ": "+among(k.cfg.Connections)))
+	}
+}
+
+// unfold lists the metrics of a device: of its templates, its own, and those of
+// its tag file.
+func (k *compiler) unfold(c *Device, path string) []placed {
+	var out []placed
+	for i := range c.Use {
+		out = append(out, k.use(&c.Use[i], config.Index(config.Key(path, "use"), i))...)
+	}
+	for i, m := range c.Metrics {
+		out = append(out, placed{m, origin{path: config.Index(config.Key(path, "metrics"), i)}})
+	}
+	if c.CSV != "" {
+		out = append(out, k.tagFile(c.CSV, config.Key(path, "csv"))...)
+	}
+	return out
+}
+
+// use unfolds a template.
+func (k *compiler) use(u *Use, path string) []placed {
+	if u.Template == "" {
+		k.check.Faultf(config.Key(path, "template"), "template is missing: name one")
+		return nil
+	}
+	members, ok := k.cfg.Templates[string(u.Template)]
+	if !ok {
+		k.check.Faultf(config.Key(path, "template"), "no template %q%s", u.Template,
+			orText(suggest(string(u.Template), slices.Sorted(maps.Keys(k.cfg.Templates))), ": "+among(k.cfg.Templates)))
+		return nil
+	}
+	out := make([]placed, 0, len(members))
+	for i, m := range members {
+		o := origin{path: config.Index(config.Key("templates", string(u.Template)), i)}
+		for _, field := range []*string{&m.Name, &m.Addr, &m.Unit} {
+			text, err := expand(*field, u.Params)
+			if err != nil {
+				k.check.Faultf(path, "template %s, metric %q: %v", u.Template, m.Name, err)
+			}
+			*field = text
+		}
+		if u.As != "" {
+			m.Name = u.As + "/" + m.Name
+		}
+		out = append(out, placed{m, o})
+	}
+	return out
+}
+
+// metrics checks the metrics of a device and compiles them.
+func (k *compiler) metrics(d *deviceDef, all []placed) {
+	names := make(map[string]string, len(all))
+	d.metrics = make([]metricDef, 0, len(all))
+	for i := range all {
+		p := &all[i]
+		if p.Name == "" || strings.HasPrefix(p.Name, "/") || strings.HasSuffix(p.Name, "/") {
+			p.origin.fault(k.check, "name", "%q is no name: it is empty or begins or ends with /", p.Name)
+		}
+		// Spec: tck-id-case-sensitivity-metric-names.
+		folded := strings.ToLower(p.Name)
+		if other, ok := names[folded]; ok && p.Name != "" {
+			p.origin.fault(k.check, "name", "there is a metric %q already", other)
+		}
+		names[folded] = p.Name
+		d.metrics = append(d.metrics, k.metric(p))
+	}
+	if d.id == "" {
+		d.sign(metricsOf(all))
+	}
+}
+
+func (k *compiler) metric(p *placed) metricDef {
+	m := metricDef{
+		name:   p.Name,
+		tag:    driver.Tag{Addr: p.Addr, Order: p.Order},
+		write:  p.Write,
+		props:  properties(&p.Metric),
+		origin: p.origin,
+		filter: filter{min: p.MinInterval.Std().Milliseconds(), max: p.MaxInterval.Std().Milliseconds()},
+	}
+	raw := k.datatype(p, "type", p.Type)
+	pub := raw
+	scaled := p.Scale != nil || p.Offset != nil
+	if p.As != "" {
+		pub = k.datatype(p, "as", p.As)
+	} else if scaled {
+		pub = sparkplug.TypeDouble
+	}
+	m.tag.Type = raw
+	m.scaling = newScaling(raw, pub, p.Scale, p.Offset)
+	k.numbers(p, &m, raw, pub)
+	if m.inMemory() {
+		k.memory(p, &m)
+	} else if p.Value != nil {
+		p.origin.fault(k.check, "value", "a metric with addr has the value of the equipment: leave one out")
+	}
+	return m
+}
+
+// datatype reads the name of a datatype that a metric can have.
+func (k *compiler) datatype(p *placed, key, name string) sparkplug.DataType {
+	if name == "" {
+		p.origin.fault(k.check, key, "%s is missing: give a Sparkplug datatype, like Float", key)
+		return sparkplug.TypeUnknown
+	}
+	t, ok := sparkplug.ParseDataType(name)
+	switch {
+	case !ok || t == sparkplug.TypeUnknown || t == sparkplug.TypePropertySet || t == sparkplug.TypePropertySetList:
+		var names []string
+		for t := sparkplug.TypeInt8; t <= sparkplug.TypeDateTimeArray; t++ {
+			names = append(names, t.String())
+		}
+		p.origin.fault(k.check, key, "no Sparkplug datatype %q%s", name, suggest(name, names))
+		return sparkplug.TypeUnknown
+	case t == sparkplug.TypeDataSet || t == sparkplug.TypeTemplate:
+		p.origin.fault(k.check, key, "metrics of type %s are not supported yet", name)
+		return sparkplug.TypeUnknown
+	}
+	return t
+}
+
+// numbers checks what only numbers have.
+func (k *compiler) numbers(p *placed, m *metricDef, raw, pub sparkplug.DataType) {
+	known := raw != sparkplug.TypeUnknown && pub != sparkplug.TypeUnknown
+	numeric := raw.Numeric() && pub.Numeric()
+	switch {
+	case !known:
+	case m.scaling.on && !numeric:
+		p.origin.fault(k.check, "scale", "a %s published as %s cannot be scaled", raw, pub)
+	case raw != pub && !numeric && !(raw.Textual() && pub.Textual()):
+		p.origin.fault(k.check, "as", "a %s cannot be published as %s", raw, pub)
+	case p.Deadband.Size > 0 && !pub.Numeric():
+		p.origin.fault(k.check, "deadband", "a %s has no deadband", pub)
+	}
+	if p.Scale != nil && *p.Scale == 0 {
+		p.origin.fault(k.check, "scale", "a scale of 0 loses the value")
+	}
+	if p.Range != nil && p.Range[0] >= p.Range[1] {
+		p.origin.fault(k.check, "range", "want [low, high], not [%v, %v]", p.Range[0], p.Range[1])
+	}
+	m.filter.deadband = p.Deadband.Size
+	if p.Deadband.Percent {
+		if p.Range == nil {
+			p.origin.fault(k.check, "deadband", "a deadband in %% needs range, the span it is a part of")
+		} else {
+			m.filter.deadband = p.Deadband.Size / 100 * (p.Range[1] - p.Range[0])
+		}
+	}
+	if w := p.Write; w != nil {
+		if (w.Min != nil || w.Max != nil) && known && !pub.Numeric() {
+			p.origin.fault(k.check, "write", "a %s has no min and max", pub)
+		}
+		if w.Min != nil && w.Max != nil && *w.Min > *w.Max {
+			p.origin.fault(k.check, "write", "min %v is above max %v", *w.Min, *w.Max)
+		}
+	}
+}
+
+// memory checks a metric that is held in memory.
+func (k *compiler) memory(p *placed, m *metricDef) {
+	for key, set := range map[string]bool{"scale": p.Scale != nil, "offset": p.Offset != nil, "order": p.Order != "", "as": p.As != ""} {
+		if set {
+			p.origin.fault(k.check, key, "a metric without addr is held in memory as it is: it has no %s", key)
+		}
+	}
+	m.initial = sparkplug.Null(m.tag.Type)
+	if p.Value == nil || m.tag.Type == sparkplug.TypeUnknown {
+		return
+	}
+	v, err := initialValue(m.tag.Type, p.Value)
+	if err != nil {
+		p.origin.fault(k.check, "value", "%v", err)
+		return
+	}
+	m.initial = v
+}

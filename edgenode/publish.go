@@ -1,0 +1,176 @@
+package edgenode
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/magneto-iiot/magneto/internal/mqtt"
+	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
+)
+
+// outgoing is the data of the EdgeData event in progress.
+type outgoing struct {
+	dev        *device
+	reports    []report
+	historical bool
+}
+
+// maxPayload is about how large a data message gets, in bytes; more is split.
+const maxPayload = 60 << 10
+
+// tell publishes reports of a device, or holds them.
+func (a *Agent) tell(d *device, reports []report) {
+	if !slices.IsSortedFunc(reports, byTime) {
+		slices.SortStableFunc(reports, byTime)
+	}
+	for len(reports) > 0 {
+		n := a.fits(d, reports)
+		a.send(d, reports[:n], false)
+		d.apply(reports[:n])
+		reports = reports[n:]
+	}
+}
+
+func byTime(a, b report) int { return cmp.Compare(a.time, b.time) }
+
+// send offers reports to the session, which publishes or holds them.
+func (a *Agent) send(d *device, reports []report, historical bool) {
+	a.outgoing = outgoing{d, reports, historical}
+	a.step(session.EdgeEvent{Kind: session.EdgeData, Device: d.def.id})
+	a.outgoing = outgoing{}
+}
+
+// fits is how many of the reports go into one message, at least one.
+func (a *Agent) fits(d *device, reports []report) int {
+	size := 0
+	for i := range reports {
+		r := &reports[i]
+		size += 40 + len(r.value.Str()) + len(r.value.Raw())
+		if !*a.plan.cfg.MQTT.Aliases {
+			size += len(d.def.metrics[r.slot].name)
+		}
+		if size > maxPayload && i > 0 {
+			return i
+		}
+	}
+	return len(reports)
+}
+
+// publish sends the message that an effect asks for.
+func (a *Agent) publish(fx *session.EdgeEffect) {
+	now := time.Now().UnixMilli()
+	p := &a.payload
+	*p = sparkplug.Payload{Timestamp: now, HasTimestamp: true, Seq: fx.Seq, HasSeq: true, Metrics: p.Metrics[:0]}
+	var topic string
+	switch fx.Do {
+	case session.EdgeNBirth:
+		topic = a.topic(sparkplug.NBIRTH, "")
+		a.nbirth(p, fx.BdSeq, now)
+	case session.EdgeDBirth:
+		topic = a.topic(sparkplug.DBIRTH, fx.Device)
+		if d := a.byID[fx.Device]; d != nil {
+			p.Metrics = d.birth(p.Metrics, now, *a.plan.cfg.MQTT.Aliases)
+		}
+	case session.EdgeDDeath:
+		topic = a.topic(sparkplug.DDEATH, fx.Device)
+	case session.EdgeNDeath:
+		topic = a.topic(sparkplug.NDEATH, "")
+		p.HasSeq = false
+		p.Metrics = append(p.Metrics, bdSeqMetric(fx.BdSeq, now))
+	case session.EdgePublish:
+		topic = a.topic(sparkplug.NDATA, "")
+		if fx.Device != "" {
+			topic = a.topic(sparkplug.DDATA, fx.Device)
+		}
+		a.data(p, now)
+	}
+	a.write(topic, p, fx)
+}
+
+// write encodes and sends; what a broken connection would have carried is lost
+// here and comes again from the spool.
+func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect) {
+	if a.conn == nil || a.broken != nil {
+		return
+	}
+	b, err := p.Append(a.buf[:0])
+	if err != nil {
+		a.log.Error("message not published: it cannot be encoded", "topic", topic, "err", err)
+		return
+	}
+	a.buf = b
+	if len(b) > 1<<20 {
+		a.log.Warn("message of more than 1 MiB: servers and hosts may refuse it; spread the metrics over more devices", "topic", topic, "bytes", len(b))
+	}
+	// Spec: tck-id-topics-nbirth-mqtt, tck-id-topics-ddata-mqtt: QoS 0, not retained.
+	if err := a.conn.Publish(context.Background(), mqtt.Message{Topic: topic, Payload: b}); err != nil {
+		a.broken = err
+		return
+	}
+	a.count.published.Add(1)
+	if fx.Do == session.EdgeNBirth {
+		a.count.births.Add(1)
+	}
+}
+
+// nbirth fills in the node's birth. What was told lately is told again after
+// it: a birth means that somebody may have missed it.
+//
+// Spec: tck-id-topics-nbirth-bdseq-included, tck-id-topics-nbirth-rebirth-metric,
+// tck-id-operational-behavior-data-commands-rebirth-name-aliases.
+func (a *Agent) nbirth(p *sparkplug.Payload, bdSeq uint8, now int64) {
+	p.Metrics = a.node.birth(p.Metrics, now, *a.plan.cfg.MQTT.Aliases)
+	p.Metrics = append(p.Metrics, bdSeqMetric(bdSeq, now), control(sparkplug.MetricRebirth, now))
+	if len(a.plan.cfg.MQTT.Servers) > 1 {
+		p.Metrics = append(p.Metrics, control(metricNextServer, now))
+	}
+	a.count.spooled.Add(uint64(a.node.spool.rewind()))
+	for _, d := range a.devices {
+		a.count.spooled.Add(uint64(d.spool.rewind()))
+	}
+}
+
+func bdSeqMetric(bdSeq uint8, now int64) sparkplug.Metric {
+	return sparkplug.Metric{
+		Name: sparkplug.MetricBdSeq, Timestamp: now, HasTimestamp: true,
+		Value: sparkplug.Int(sparkplug.TypeInt64, int64(bdSeq)),
+	}
+}
+
+func control(name string, now int64) sparkplug.Metric {
+	return sparkplug.Metric{Name: name, Timestamp: now, HasTimestamp: true, Value: sparkplug.Boolean(false)}
+}
+
+// ndeath is the payload of the will.
+//
+// Spec: tck-id-topics-ndeath-payload, tck-id-topics-ndeath-seq.
+func (a *Agent) ndeath(bdSeq uint8) []byte {
+	now := time.Now().UnixMilli()
+	p := sparkplug.Payload{Timestamp: now, HasTimestamp: true, Metrics: []sparkplug.Metric{bdSeqMetric(bdSeq, now)}}
+	b, err := p.Append(nil)
+	if err != nil {
+		panic("edgenode: an NDEATH that cannot be encoded: " + err.Error())
+	}
+	return b
+}
+
+// data fills in the outgoing reports and remembers them until they must have
+// arrived.
+func (a *Agent) data(p *sparkplug.Payload, now int64) {
+	o := &a.outgoing
+	for i := range o.reports {
+		r := &o.reports[i]
+		told := o.historical || o.dev.now[r.slot].quality == r.quality
+		p.Metrics = o.dev.data(p.Metrics, r, *a.plan.cfg.MQTT.Aliases, told, o.historical)
+	}
+	a.recall(o.dev, func() { o.dev.spool.told(o.reports, now, now-a.doubt()) })
+}
+
+// doubt is for how long it is not known whether something arrived: a dead link
+// is noticed within one and a half keepalives, and its end told some time later.
+func (a *Agent) doubt() int64 {
+	return (a.plan.cfg.MQTT.KeepAlive.Std()*3/2 + 2*time.Second).Milliseconds()
+}

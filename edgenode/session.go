@@ -1,0 +1,185 @@
+package edgenode
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/magneto-iiot/magneto/internal/mqtt"
+	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
+)
+
+// step feeds the session one event and carries out what it asks for.
+func (a *Agent) step(ev session.EdgeEvent) {
+	ev.At = time.Now().UnixMilli()
+	a.fx = a.edge.Step(ev, a.fx[:0])
+	for i := range a.fx {
+		a.carryOut(&a.fx[i])
+	}
+	if a.broken != nil {
+		words := "connection lost: " + a.broken.Error()
+		a.broken = nil
+		a.quit(conn.Close)
+		a.step(session.EdgeEvent{Kind: session.EdgeLost, Session: a.session, Words: words})
+	}
+	a.wakeReplay()
+}
+
+func (a *Agent) carryOut(fx *session.EdgeEffect) {
+	switch fx.Do {
+	case session.EdgePersist:
+		if err := a.disk.setNext(fx.Next); err != nil {
+			a.log.Error("bdSeq is not durable: after a crash hosts may mistake this session for the last", "err", err)
+		}
+	case session.EdgeConnect:
+		a.connect(fx)
+	case session.EdgeCancel:
+		if a.cancel != nil {
+			a.cancel()
+		}
+	case session.EdgeSubscribe:
+		a.subscribe(fx.Session)
+	case session.EdgeNBirth, session.EdgeDBirth, session.EdgeDDeath, session.EdgeNDeath, session.EdgePublish:
+		a.publish(fx)
+	case session.EdgeHold:
+		a.hold(a.outgoing.dev, a.outgoing.reports)
+	case session.EdgeDisconnect:
+		a.leave(conn.Disconnect)
+	case session.EdgeAbandon:
+		a.leave(conn.Abandon)
+	case session.EdgeSay:
+		a.log.Info(fx.Words, "server", a.plan.cfg.MQTT.Servers[a.edge.Server()])
+	case session.EdgeStopped:
+		a.stopped = true
+	}
+}
+
+// leaveTime bounds the goodbye to one server.
+const leaveTime = 2 * time.Second
+
+func (a *Agent) leave(how func(conn, context.Context) error) {
+	if a.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	a.quit(func(c conn) error { return how(c, ctx) })
+}
+
+// connect dials in the background.
+//
+// Spec: tck-id-message-flow-edge-node-birth-publish-will-message,
+// tck-id-message-flow-edge-node-birth-publish-will-message-qos,
+// tck-id-message-flow-edge-node-birth-publish-will-message-will-retained.
+func (a *Agent) connect(fx *session.EdgeEffect) {
+	m := &a.plan.cfg.MQTT
+	number, server := fx.Session, m.Servers[fx.Server]
+	a.session = number
+	c := mqtt.Config{
+		Server: server, ClientID: m.ClientID, Username: m.Username, Password: m.Password.Reveal(),
+		KeepAlive: m.KeepAlive.Std(), Log: a.log,
+		Will: &mqtt.Message{Topic: a.topic(sparkplug.NDEATH, ""), Payload: a.ndeath(fx.BdSeq), QoS: 1},
+		OnMessage: func(msg mqtt.Message) {
+			select {
+			case a.inbox <- inbound{number, msg}:
+			default:
+				a.count.refused.Add(1)
+				a.log.Warn("message dropped: too many at once", "topic", msg.Topic)
+			}
+		},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	a.tasks.Go(func() {
+		defer cancel()
+		var err error
+		if strings.HasPrefix(server, "mqtts:") || m.CA != "" {
+			c.TLS, err = mqtt.LoadTLS(m.CA, m.Cert, m.Key)
+		}
+		var got conn
+		if err == nil {
+			got, err = a.dial(ctx, c)
+		}
+		ev := session.EdgeEvent{Kind: session.EdgeConnected, Session: number}
+		if err != nil {
+			ev.Kind, ev.Words = session.EdgeConnectFailed, err.Error()
+			if e, ok := errors.AsType[*mqtt.DialError](err); ok {
+				ev.Sent = e.Sent
+			}
+		}
+		a.events <- happening{ev, got}
+	})
+}
+
+// happened takes in the outcome of a dial or subscription, or the end of a
+// connection.
+func (a *Agent) happened(h happening) {
+	if h.conn != nil {
+		a.conn = h.conn
+		a.count.connects.Add(1)
+		a.watch(h.ev.Session, h.conn)
+	}
+	if h.ev.Kind == session.EdgeLost && h.ev.Session == a.session && a.conn != nil {
+		a.quit(conn.Close)
+	}
+	a.step(h.ev)
+}
+
+// watch reports the end of a connection.
+func (a *Agent) watch(number uint32, c conn) {
+	a.tasks.Go(func() {
+		<-c.Done()
+		words := "connection lost"
+		if err := c.Err(); err != nil {
+			words += ": " + err.Error()
+		}
+		a.events <- happening{ev: session.EdgeEvent{Kind: session.EdgeLost, Session: number, Words: words}}
+	})
+}
+
+// subscribe asks for commands and, if there is a primary host, its STATE.
+//
+// Spec: tck-id-message-flow-edge-node-ncmd-subscribe,
+// tck-id-message-flow-device-dcmd-subscribe.
+func (a *Agent) subscribe(number uint32) {
+	filters := []mqtt.Filter{
+		{Topic: a.topic(sparkplug.NCMD, ""), QoS: 1},
+		{Topic: a.topic(sparkplug.DCMD, "") + "/+", QoS: 1},
+	}
+	if h := a.plan.cfg.MQTT.PrimaryHost; h != "" {
+		filters = append(filters, mqtt.Filter{Topic: sparkplug.StateTopic(h), QoS: 1})
+	}
+	c := a.conn
+	a.tasks.Go(func() {
+		ev := session.EdgeEvent{Kind: session.EdgeSubscribed, Session: number}
+		if err := c.Subscribe(context.Background(), filters...); err != nil {
+			ev.Kind, ev.Words = session.EdgeLost, "subscribing: "+err.Error()
+		}
+		a.events <- happening{ev: ev}
+	})
+}
+
+// received takes in a message of the connection.
+func (a *Agent) received(in inbound) {
+	if in.session != a.session {
+		return
+	}
+	if host, ok := sparkplug.ParseStateTopic(in.msg.Topic); ok {
+		st, err := sparkplug.ParseState(in.msg.Payload)
+		if err != nil {
+			a.log.Warn("STATE ignored", "host", host, "err", err)
+			return
+		}
+		a.step(session.EdgeEvent{Kind: session.EdgeHostState, Session: in.session, Host: host, State: st})
+		return
+	}
+	a.commanded(in)
+}
+
+// topic is the node's topic of a type, or that of a device.
+func (a *Agent) topic(t sparkplug.Type, device string) string {
+	n := &a.plan.cfg.Node
+	return sparkplug.Topic{Group: n.Group, Type: t, Node: n.ID, Device: device}.String()
+}
