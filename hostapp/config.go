@@ -1,0 +1,174 @@
+package hostapp
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/magneto-iiot/magneto/hostapp/history"
+	"github.com/magneto-iiot/magneto/hostapp/watch"
+	"github.com/magneto-iiot/magneto/internal/config"
+	"github.com/magneto-iiot/magneto/sparkplug"
+)
+
+// Server is one MQTT server the host is on; it is on all of them at once.
+type Server struct {
+	Name string // as shown to people, e.g. its address
+	Dial watch.Dial
+}
+
+// Config says how a host behaves. ID and Servers are required; every other
+// field works at its zero value.
+type Config struct {
+	ID      string // Sparkplug host id, unique in the installation
+	Primary bool   // publish STATE: edge nodes may wait for it
+	Servers []Server
+
+	Filters        []string      // what to subscribe; spBv1.0/# if empty
+	ReorderTimeout time.Duration // 2 s if zero
+	CommandTimeout time.Duration // how long a write may take to be confirmed; 5 s if zero
+	UntypedCommand bool          // leave the datatype off commands
+
+	// History takes what is worth keeping; nil keeps nothing. It is not closed.
+	History history.Store
+	// HistoryQueue bounds the samples that wait to be written; 262,144 if
+	// zero. When it is full further samples are dropped and counted, the view
+	// of the namespace goes on, and the host is not ready.
+	HistoryQueue int
+
+	Prometheus http.Handler // served below /prometheus/; nil: not at all
+
+	Now func() time.Time // time.Now if nil
+	Log *slog.Logger     // slog.Default() if nil
+}
+
+func (c Config) ready() (Config, error) {
+	c.ReorderTimeout = cmp.Or(c.ReorderTimeout, 2*time.Second)
+	c.CommandTimeout = cmp.Or(c.CommandTimeout, 5*time.Second)
+	c.HistoryQueue = cmp.Or(c.HistoryQueue, 1<<18)
+	if len(c.Filters) == 0 {
+		c.Filters = []string{sparkplug.Namespace + "/#"}
+	}
+	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	var errs []error
+	if !sparkplug.ValidID(c.ID) {
+		errs = append(errs, fmt.Errorf("hostapp: host.id: %q is not a Sparkplug host id", c.ID))
+	}
+	if len(c.Servers) == 0 {
+		errs = append(errs, errors.New("hostapp: no MQTT server to be on"))
+	}
+	for i, s := range c.Servers {
+		if s.Name == "" || s.Dial == nil {
+			errs = append(errs, fmt.Errorf("hostapp: servers[%d]: name or dial is missing", i))
+		}
+	}
+	for _, d := range []struct {
+		key string
+		v   int64
+	}{
+		{"reorder_timeout", int64(c.ReorderTimeout)},
+		{"command_timeout", int64(c.CommandTimeout)},
+		{"history queue", int64(c.HistoryQueue)},
+	} {
+		if d.v < 0 {
+			errs = append(errs, fmt.Errorf("hostapp: %s: %d is negative", d.key, d.v))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+// Section is the part "host" of a plant's configuration file.
+type Section struct {
+	ID             string          `yaml:"id" doc:"Sparkplug host id, unique in the installation"`
+	Primary        bool            `yaml:"primary" doc:"publish STATE, so that edge nodes can wait for this host"`
+	Filters        []string        `yaml:"filters" doc:"MQTT topic filters to follow"`
+	ReorderTimeout config.Duration `yaml:"reorder_timeout" doc:"how long a missing message is waited for"`
+	CommandTimeout config.Duration `yaml:"command_timeout" doc:"how long a write may take to be confirmed"`
+}
+
+// Defaults sets what holds when a key is not given.
+func (s *Section) Defaults() {
+	*s = Section{
+		ID: "plant", Primary: true, Filters: []string{sparkplug.Namespace + "/#"},
+		ReorderTimeout: config.Duration(2 * time.Second), CommandTimeout: config.Duration(5 * time.Second),
+	}
+}
+
+// Check reports the faults of s, which stands at path.
+func (s *Section) Check(path string, c *config.Checker) {
+	if !sparkplug.ValidID(s.ID) {
+		c.Faultf(config.Key(path, "id"), "%q is not a Sparkplug host id: 1 to %d bytes without /, + and #", s.ID, sparkplug.MaxID)
+	}
+	if len(s.Filters) == 0 {
+		c.Faultf(config.Key(path, "filters"), "no filter: write spBv1.0/# to follow everything")
+	}
+	for i, f := range s.Filters {
+		if !watch.ValidFilter(f) {
+			c.Faultf(config.Index(config.Key(path, "filters"), i), "%q is not an MQTT topic filter", f)
+		}
+	}
+	if s.ReorderTimeout <= 0 || s.ReorderTimeout.Std() > time.Minute {
+		c.Faultf(config.Key(path, "reorder_timeout"), "%s is not in 1ms to 1m", s.ReorderTimeout)
+	}
+	if s.CommandTimeout <= 0 || s.CommandTimeout.Std() > 5*time.Minute {
+		c.Faultf(config.Key(path, "command_timeout"), "%s is not in 1ms to 5m", s.CommandTimeout)
+	}
+}
+
+// Config is what s says, without Servers and History.
+func (s *Section) Config() Config {
+	return Config{
+		ID: s.ID, Primary: s.Primary, Filters: s.Filters,
+		ReorderTimeout: s.ReorderTimeout.Std(), CommandTimeout: s.CommandTimeout.Std(),
+	}
+}
+
+// HTTPSection is the part "http" of a plant's configuration file.
+type HTTPSection struct {
+	Listen string `yaml:"listen" doc:"address of the REST API and the status page; loopback only"`
+}
+
+// Defaults sets what holds when a key is not given.
+func (s *HTTPSection) Defaults() { s.Listen = "127.0.0.1:8080" }
+
+// Check reports the faults of s, which stands at path.
+func (s *HTTPSection) Check(path string, c *config.Checker) {
+	if err := loopback(s.Listen); err != nil {
+		c.Faultf(config.Key(path, "listen"), "%v", err)
+	}
+}
+
+// HistorySection is the part "history" of a plant's configuration file.
+type HistorySection struct {
+	Embedded EmbeddedSection `yaml:"embedded" doc:"the store in the process"`
+}
+
+// EmbeddedSection configures the embedded store.
+type EmbeddedSection struct {
+	Retention       config.Duration `yaml:"retention" doc:"how long samples are kept"`
+	OutOfOrder      config.Duration `yaml:"out_of_order" doc:"how late a sample may come and be stored at once"`
+	FutureTolerance config.Duration `yaml:"future_tolerance" doc:"how far in the future a sample may be before it is put aside"`
+}
+
+// Defaults sets what holds when a key is not given.
+func (s *EmbeddedSection) Defaults() {
+	const day = config.Duration(24 * time.Hour)
+	*s = EmbeddedSection{Retention: 90 * day, OutOfOrder: 30 * day, FutureTolerance: config.Duration(5 * time.Minute)}
+}
+
+// Check reports the faults of s, which stands at path.
+func (s *HistorySection) Check(path string, c *config.Checker) {
+	path = config.Key(path, "embedded")
+	if s.Embedded.Retention < config.Duration(time.Hour) {
+		c.Faultf(config.Key(path, "retention"), "%s is less than 1h", s.Embedded.Retention)
+	}
+	if s.Embedded.OutOfOrder > s.Embedded.Retention {
+		c.Faultf(config.Key(path, "out_of_order"), "%s is more than the retention, %s", s.Embedded.OutOfOrder, s.Embedded.Retention)
+	}
+}

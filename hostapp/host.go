@@ -1,0 +1,121 @@
+package hostapp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/magneto-iiot/magneto/hostapp/history"
+	"github.com/magneto-iiot/magneto/hostapp/watch"
+)
+
+// Host is a host application. Make one with New.
+type Host struct {
+	cfg       Config
+	watch     *watch.Watcher
+	presences []*presence
+	ingest    *ingest // nil: nothing is kept
+	commands  *commands
+	stream    *stream
+	handler   http.Handler
+	ran       atomic.Bool
+	onServers atomic.Int32
+}
+
+// New returns a host that is not connected yet. A fault in c is an error.
+func New(c Config) (*Host, error) {
+	c, err := c.ready()
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{cfg: c, commands: newCommands(), stream: newStream()}
+	h.watch, err = watch.New(watch.Config{
+		Handler: h.handle, ReorderTimeout: c.ReorderTimeout, Untyped: c.UntypedCommand, Now: c.Now, Log: c.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.History != nil {
+		h.ingest = newIngest(c)
+	}
+	for _, s := range c.Servers {
+		h.presences = append(h.presences, h.newPresence(s))
+	}
+	h.handler = h.routes()
+	return h, nil
+}
+
+// Run is on all servers until ctx ends. It then says so (a proper death of the
+// host on each), marks all series stale, writes what is left to the history
+// and returns nil. It may be called once.
+func (h *Host) Run(ctx context.Context) error {
+	if !h.ran.CompareAndSwap(false, true) {
+		return errors.New("hostapp: run: called twice")
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var behind, servers sync.WaitGroup
+	var watching error
+	written := make(chan struct{})
+	if h.ingest != nil {
+		behind.Go(func() { h.ingest.run(written) })
+	}
+	var watcher sync.WaitGroup
+	watcher.Go(func() { watching = h.watch.Run(work) })
+	for _, p := range h.presences {
+		servers.Go(func() { p.run(ctx) })
+	}
+	<-ctx.Done()
+	h.stream.close()
+	servers.Wait()
+	stop()
+	watcher.Wait()
+	close(written)
+	behind.Wait()
+	return watching
+}
+
+// handle takes each Update of the watcher.
+func (h *Host) handle(u *watch.Update) {
+	if h.ingest != nil {
+		h.ingest.take(u)
+	}
+	h.commands.see(u)
+	h.stream.send(u)
+}
+
+// turned notes that the host's own STATE on a server changed. The history
+// knows one state, online when it is so on any server.
+func (h *Host) turned(server string, online bool) {
+	detail, change := "offline", int32(-1)
+	if online {
+		detail, change = "online", 1
+	}
+	servers := h.onServers.Add(change)
+	h.cfg.Log.Info("host is "+detail, "host", h.cfg.ID, "server", server)
+	if turned := servers == max(change, 0); turned && h.ingest != nil && h.cfg.Primary {
+		h.ingest.event(history.Event{At: h.now(), Node: h.cfg.ID, Kind: history.STATE, Detail: detail})
+	}
+}
+
+func (h *Host) now() int64 { return h.cfg.Now().UnixMilli() }
+
+// Handler answers the REST calls, the Prometheus API, the status page and the
+// health checks. It may be served before Run. It does not ask who calls: serve
+// it on the loopback only, or behind something that does.
+func (h *Host) Handler() http.Handler { return h.handler }
+
+// Online says whether the host is on every server, with its STATE published.
+func (h *Host) Online() bool {
+	for _, p := range h.presences {
+		if !p.online.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// Watcher is the host's view of the namespace, for reading.
+func (h *Host) Watcher() *watch.Watcher { return h.watch }

@@ -1,0 +1,210 @@
+package watch
+
+import (
+	"slices"
+
+	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
+)
+
+// born puts a node or device online with the values of its birth.
+func (w *Watcher) born(n *node, e *entity, now int64, fx *session.NodeEffect) {
+	if e == nil || fx.Shape == nil {
+		return
+	}
+	before := len(e.slots)
+	e.declare(fx.Shape)
+	n.metrics += len(e.slots) - before
+	w.stats.Metrics += len(e.slots) - before
+	w.stats.Births++
+	sent := sentAt(fx.Payload, now)
+	if e == &n.own {
+		n.births++
+		n.birthAt = sent
+		n.asked = false
+		w.turn(e, Online, now)
+	} else {
+		w.turn(e, Online, sent)
+	}
+	e.staleAt = 0
+	samples := w.values(e, fx, sent)
+	w.updates = append(w.updates, Update{
+		Kind: Birth, Again: fx.Again, Group: n.group, Node: n.name, Device: e.device,
+		Entity: int(e.id), NodeEntity: int(n.own.id), Shape: e.shape,
+		Received: now, Sent: sent, BdSeq: n.machine.BdSeq(), Samples: samples,
+	})
+	if e == &n.own && !fx.Again {
+		w.cfg.Log.Info("edge node born", "group", n.group, "node", n.name, "bdseq", fx.BdSeq, "metrics", len(e.slots))
+	}
+}
+
+// data applies new values.
+func (w *Watcher) data(n *node, e *entity, now int64, fx *session.NodeEffect) {
+	if e == nil || e.shape == nil {
+		return
+	}
+	sent := sentAt(fx.Payload, now)
+	samples := w.values(e, fx, sent)
+	// Field by field, for the reason that entity.set has.
+	w.updates = slices.Grow(w.updates, 1)
+	w.updates = w.updates[:len(w.updates)+1]
+	u := &w.updates[len(w.updates)-1]
+	u.Kind, u.Group, u.Node, u.Device = Data, n.group, n.name, e.device
+	u.Entity, u.NodeEntity, u.Shape = int(e.id), int(n.own.id), e.shape
+	u.Received, u.Sent, u.BdSeq, u.Samples = now, sent, fx.BdSeq, samples
+}
+
+// values stores the metrics of one payload and returns them as samples, which
+// live in the watcher's scratch memory.
+func (w *Watcher) values(e *entity, fx *session.NodeEffect, sent int64) []Sample {
+	start := len(w.samples)
+	w.samples = slices.Grow(w.samples, len(fx.Slots))
+	w.touched += touch(e.slots, fx.Slots)
+	n := start
+	for i, slot := range fx.Slots {
+		if uint64(slot) >= uint64(len(e.slots)) { // NoSlot is beyond any
+			continue
+		}
+		m := &fx.Payload.Metrics[i]
+		at := sent
+		if m.HasTimestamp {
+			at = m.Timestamp
+		}
+		q := uint16(sparkplug.QualityGood)
+		if m.Properties != nil || m.Value.IsNull() {
+			q = e.quality(slot, m)
+		}
+		if !m.Historical {
+			e.set(&e.slots[slot], &m.Value, at, q)
+		}
+		w.samples = w.samples[:n+1]
+		s := &w.samples[n]
+		n++
+		s.Index, s.Value, s.Time, s.Quality = int(slot), m.Value, at, q
+		s.Historical, s.Transient = m.Historical, m.Transient || e.shape.Def(slot).Transient
+	}
+	w.stats.Samples += uint64(n - start)
+	return w.samples[start:]
+}
+
+// touch reads the slots that are about to be written. Of a million metrics few
+// are in the cache: loads wait for memory side by side, stores one by one.
+func touch(slots []slot, which []uint32) (sum uint8) {
+	for _, i := range which {
+		if int(i) < len(slots) {
+			sum += slots[i].flags
+		}
+	}
+	return sum
+}
+
+// quality is what a metric says of itself, and notes what else its properties
+// say. A value without the property is good, a null without it is bad.
+func (e *entity) quality(slot uint32, m *sparkplug.Metric) uint16 {
+	q := uint16(sparkplug.QualityGood)
+	if m.Value.IsNull() {
+		q = sparkplug.QualityBad
+	}
+	if m.Properties == nil {
+		return q
+	}
+	others := false
+	for i, k := range m.Properties.Keys {
+		if k != sparkplug.PropQuality {
+			others = true
+		} else if v := m.Properties.Values[i].Value; !v.IsNull() && v.Int() >= 0 && v.Int() <= 0xFFFF {
+			q = uint16(v.Int())
+		}
+	}
+	if others && !m.Historical && !m.Properties.Equal(e.shape.Def(slot).Properties) {
+		if e.props == nil {
+			e.props = map[uint32]*sparkplug.PropertySet{}
+		}
+		e.props[slot] = merged(e.properties(slot), m.Properties)
+	}
+	return q
+}
+
+// properties are those of the birth, with what has changed since.
+func (e *entity) properties(slot uint32) *sparkplug.PropertySet {
+	if p := e.props[slot]; p != nil {
+		return p
+	}
+	return e.shape.Def(slot).Properties
+}
+
+// merged returns a copy of old with the properties of with, but PropQuality,
+// put over it.
+func merged(old, with *sparkplug.PropertySet) *sparkplug.PropertySet {
+	out := old.Clone()
+	if out == nil {
+		out = &sparkplug.PropertySet{}
+	}
+	with = with.Clone()
+next:
+	for i, k := range with.Keys {
+		if k == sparkplug.PropQuality {
+			continue
+		}
+		for j := range out.Keys {
+			if out.Keys[j] == k {
+				out.Values[j] = with.Values[i]
+				continue next
+			}
+		}
+		out.Keys, out.Values = append(out.Keys, k), append(out.Values, with.Values[i])
+	}
+	return out
+}
+
+// gone puts a node or device offline, or out of sight, at the time at.
+//
+// Spec: tck-id-operational-behavior-edge-node-termination-host-action-ndeath-node-offline,
+// tck-id-operational-behavior-edge-node-termination-host-action-ddeath-devices-offline.
+func (w *Watcher) gone(n *node, e *entity, now, at int64, cause session.Cause, kind Kind) {
+	if e == nil || (kind == Lost && e.state != Online) {
+		return
+	}
+	to := Offline
+	if kind == Lost {
+		to = Unknown
+	}
+	if e == &n.own && kind == Death {
+		w.cfg.Log.Info("edge node dead", "group", n.group, "node", n.name, "cause", cause.String())
+	}
+	w.turn(e, to, at)
+	if e.staleAt == 0 {
+		e.staleAt = at
+	}
+	sent := at - n.skew
+	if cause == session.CauseDeath && e != &n.own && at != now {
+		sent = at // the DDEATH's own time
+	}
+	w.updates = append(w.updates, Update{
+		Kind: kind, Group: n.group, Node: n.name, Device: e.device,
+		Entity: int(e.id), NodeEntity: int(n.own.id), Shape: e.shape,
+		Received: now, Sent: sent, BdSeq: n.machine.BdSeq(), Cause: cause,
+	})
+}
+
+// turn changes the state of a node or device.
+func (w *Watcher) turn(e *entity, to State, at int64) {
+	if e.state == to {
+		return
+	}
+	if e.device == "" {
+		if to == Online {
+			w.stats.Online++
+		} else if e.state == Online {
+			w.stats.Online--
+		}
+	}
+	e.state, e.changedAt = to, at
+}
+
+func sentAt(p *sparkplug.Payload, now int64) int64 {
+	if p != nil && p.HasTimestamp {
+		return p.Timestamp
+	}
+	return now
+}

@@ -1,0 +1,206 @@
+package watch
+
+import (
+	"strings"
+
+	"github.com/magneto-iiot/magneto/internal/mqtt"
+	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
+)
+
+// message applies one MQTT message.
+func (w *Watcher) message(now int64, l *Link, m *mqtt.Message) {
+	w.stats.Messages++
+	if m.Retain {
+		// Kept by the server from some earlier time: it says nothing of now.
+		if _, state := sparkplug.ParseStateTopic(m.Topic); !state {
+			w.stats.Retained++
+		}
+		return
+	}
+	r, ok := w.routes[m.Topic]
+	if ok {
+		kind := sparkplug.NDATA
+		if r.entity.device != "" {
+			kind = sparkplug.DDATA
+		}
+		w.receive(now, l, r, kind, m.Payload)
+		return
+	}
+	if _, ok := sparkplug.ParseStateTopic(m.Topic); ok || !strings.HasPrefix(m.Topic, sparkplug.Namespace+"/") {
+		return
+	}
+	t, err := sparkplug.ParseTopic(m.Topic)
+	if err != nil {
+		w.stats.Malformed++
+		w.cfg.Log.Debug("message refused", "err", err)
+		return
+	}
+	if t.Type.Command() {
+		return
+	}
+	if r, ok := w.route(l, t); ok {
+		if t.Type == sparkplug.NDATA || t.Type == sparkplug.DDATA {
+			w.routes[strings.Clone(m.Topic)] = r
+		}
+		w.receive(now, l, r, t.Type, m.Payload)
+	}
+}
+
+// route finds or makes the node and device of a topic; ok is false when a
+// limit forbids it.
+func (w *Watcher) route(l *Link, t sparkplug.Topic) (r route, ok bool) {
+	n := w.nodes[nodeID{t.Group, t.Node}]
+	if n == nil {
+		if len(w.order) >= w.cfg.MaxNodes {
+			w.refuse("nodes", w.cfg.MaxNodes, t)
+			return route{}, false
+		}
+		n = &node{group: strings.Clone(t.Group), name: strings.Clone(t.Node), place: -1, link: l}
+		n.own.id = w.id()
+		n.machine = w.host.NewNode(n.group, n.name)
+		w.nodes[nodeID{n.group, n.name}] = n
+		w.order = append(w.order, n)
+	}
+	if t.Device == "" {
+		return route{n, &n.own}, true
+	}
+	e := n.devices[t.Device]
+	if e == nil {
+		if len(n.devices) >= w.cfg.MaxDevices {
+			w.refuse("devices", w.cfg.MaxDevices, t)
+			return route{}, false
+		}
+		e = &entity{id: w.id(), device: strings.Clone(t.Device)}
+		if n.devices == nil {
+			n.devices = map[string]*entity{}
+		}
+		n.devices[e.device] = e
+		w.stats.Devices++
+	}
+	return route{n, e}, true
+}
+
+func (w *Watcher) id() uint32 {
+	w.ids++
+	return w.ids - 1
+}
+
+// refuse counts what is beyond a limit, and says so the first time.
+func (w *Watcher) refuse(what string, limit int, t sparkplug.Topic) {
+	if w.stats.Refused == 0 {
+		w.cfg.Log.Warn("limit reached, more is refused and counted",
+			"limit", what, "max", limit, "group", t.Group, "node", t.Node, "device", t.Device)
+	}
+	w.stats.Refused++
+}
+
+// receive decodes one message of a node and steps its machine.
+func (w *Watcher) receive(now int64, l *Link, r route, kind sparkplug.Type, b []byte) {
+	n := r.node
+	n.messages++
+	ev := session.NodeEvent{Kind: session.NodeMessage, At: now, Type: kind, Device: r.entity.device}
+	if err := w.payload.DecodeLimits(b, w.cfg.Limits); err != nil {
+		n.malformed++
+		w.stats.Malformed++
+		ev.Kind = session.NodeMalformed
+		w.cfg.Log.Debug("message refused", "group", n.group, "node", n.name, "device", r.entity.device, "err", err)
+		w.step(n, ev, nil)
+		return
+	}
+	p := &w.payload
+	switch kind {
+	case sparkplug.NBIRTH:
+		n.link = l
+		fallthrough
+	case sparkplug.DBIRTH:
+		if !w.roomFor(n, r.entity, len(p.Metrics), kind) {
+			return
+		}
+	}
+	if kind != sparkplug.NDEATH && p.HasTimestamp {
+		n.heard(now, p.Timestamp)
+		w.stats.LatencyMs = n.latency
+	}
+	ev.Payload = p
+	w.step(n, ev, r.entity)
+}
+
+// roomFor says whether the limits allow e to declare that many metrics.
+func (w *Watcher) roomFor(n *node, e *entity, metrics int, kind sparkplug.Type) bool {
+	more := metrics - len(e.slots)
+	t := sparkplug.Topic{Group: n.group, Type: kind, Node: n.name, Device: e.device}
+	switch {
+	case n.metrics+more > w.cfg.MaxMetricsPerNode:
+		w.refuse("metrics of a node", w.cfg.MaxMetricsPerNode, t)
+	case w.stats.Metrics+more > w.cfg.MaxMetrics:
+		w.refuse("metrics", w.cfg.MaxMetrics, t)
+	default:
+		return true
+	}
+	return false
+}
+
+// step gives one event to a node's machine and carries out what it says. The
+// entity is where the event's message belongs; nil when it has none.
+func (w *Watcher) step(n *node, ev session.NodeEvent, e *entity) {
+	w.effects = n.machine.Step(ev, w.effects[:0])
+	for i := range w.effects {
+		w.effect(n, e, ev.At, &w.effects[i])
+	}
+	if due := n.machine.Deadline(); due != n.due {
+		w.timers.schedule(n, due)
+	}
+}
+
+// effect carries out one effect of a node's machine.
+func (w *Watcher) effect(n *node, e *entity, now int64, fx *session.NodeEffect) {
+	switch fx.Do {
+	case session.NodeDoData:
+		if e == nil || e.device != fx.Device {
+			e = n.find(fx.Device)
+		}
+		w.data(n, e, now, fx)
+	case session.NodeDoBirth:
+		w.born(n, &n.own, now, fx)
+	case session.NodeDoDeviceBirth:
+		w.born(n, n.find(fx.Device), now, fx)
+	case session.NodeDoOffline:
+		n.deaths++
+		n.deathAt = now
+		w.stats.Deaths++
+		w.gone(n, &n.own, now, fx.At, fx.Cause, Death)
+	case session.NodeDoDeviceOffline:
+		w.gone(n, n.find(fx.Device), now, fx.At, fx.Cause, Death)
+	case session.NodeDoStale:
+		w.gone(n, &n.own, now, fx.At, fx.Cause, Lost)
+		for _, d := range n.sorted() {
+			w.gone(n, d, now, fx.At, fx.Cause, Lost)
+		}
+	case session.NodeDoAskRebirth:
+		w.askRebirth(n, now, fx.Cause)
+	case session.NodeDoGap:
+		n.gaps++
+		w.stats.Gaps++
+		w.cfg.Log.Debug("messages are missing", "group", n.group, "node", n.name,
+			"seq", fx.Expected, "until", fx.Seq, "held", fx.Dropped)
+	case session.NodeDoDrop:
+		w.drop(fx)
+	case session.NodeDoFault:
+		w.stats.Faults[fx.Cause.String()]++
+		w.cfg.Log.Debug("node breaks a rule", "group", n.group, "node", n.name, "device", fx.Device, "err", fx.Cause.String())
+	}
+}
+
+func (w *Watcher) drop(fx *session.NodeEffect) {
+	switch fx.Cause {
+	case session.CauseRepeated:
+		w.stats.Duplicates++
+	case session.CauseLate, session.CauseOtherSession:
+		w.stats.Late++
+	case session.CauseUnknownAlias, session.CauseUnknownName, session.CauseBadType:
+		w.stats.UnknownMetrics += uint64(max(fx.Dropped, 1))
+	default:
+		w.stats.Undelivered++
+	}
+}
