@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return
 // only after it has closed its connection; when the old client's goroutine is
 // faster it removes the new client of the same id, which then receives nothing.
 func (h *hook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
-	if cl.StopCause() != packets.ErrSessionTakenOver {
+	if !errors.Is(cl.StopCause(), packets.ErrSessionTakenOver) {
 		return
 	}
 	for end := time.Now().Add(5 * time.Second); !cl.IsTakenOver() && time.Now().Before(end); {

@@ -178,7 +178,7 @@ func (e *endpoint) dial(ctx context.Context, l *link) {
 		}
 		return
 	}
-	if context.Cause(ctx) == context.Canceled {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return
 	}
 	l.redial.fails = max(1, l.redial.fails) // no second try at once

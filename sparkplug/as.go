@@ -165,7 +165,7 @@ func (v Value) signed(n uint) (num uint64, ok bool) {
 // convert returns an integer or DateTime as another number.
 func (v Value) convert(t DataType) (Value, string) {
 	negative := (v.typ.Signed() || v.typ == TypeDateTime) && int64(v.num) < 0
-	w, fits := Value{num: v.num, typ: t, some: true}, true
+	w, fits := Value{num: v.num, typ: t, some: true}, false
 	switch {
 	case t == TypeDouble || t == TypeFloat:
 		f := v.Float64()

@@ -147,7 +147,9 @@ func (s *Store) flushLate(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("embedded: late samples: %w", err)
 	}
-	rows.Close() // the writer has one connection
+	if err := rows.Close(); err != nil { // now: the writer has one connection
+		return fmt.Errorf("embedded: late samples: %w", err)
+	}
 	for _, k := range sortedKeys(byBlock) {
 		id, err := s.writeBlock(ctx, byBlock[k])
 		if err != nil {

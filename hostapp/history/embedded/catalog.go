@@ -58,13 +58,11 @@ func openCatalog(ctx context.Context, dir string) (write, read *sql.DB, err erro
 	}
 	write.SetMaxOpenConns(1)
 	if err := migrate(ctx, write); err != nil {
-		write.Close()
-		return nil, nil, fmt.Errorf("embedded: catalog %s: %w", file, err)
+		return nil, nil, fmt.Errorf("embedded: catalog %s: %w", file, errors.Join(err, write.Close()))
 	}
 	read, err = sql.Open("sqlite", dsn("query_only(1)"))
 	if err != nil {
-		write.Close()
-		return nil, nil, fmt.Errorf("embedded: catalog: %w", err)
+		return nil, nil, fmt.Errorf("embedded: catalog: %w", errors.Join(err, write.Close()))
 	}
 	read.SetMaxOpenConns(8)
 	return write, read, nil

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -74,7 +75,10 @@ func Open(cfg Config) (*Store, error) {
 	log := slog.New(quiet{cfg.Log.Handler(), closing})
 	// The TSDB first: it holds the lock on the folder.
 	db, err := tsdb.Open(filepath.Join(cfg.Dir, "tsdb"), log, nil, tsdbOptions(cfg), nil)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EAGAIN): // what a second lock gets
+		return nil, fmt.Errorf("embedded: %s: another process has this store open; stop it or choose another folder: %w", cfg.Dir, err)
+	case err != nil:
 		return nil, fmt.Errorf("embedded: %s: %w", cfg.Dir, err)
 	}
 	write, read, err := openCatalog(context.Background(), cfg.Dir)
