@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/magneto-iiot/magneto/hostapp"
+	"github.com/magneto-iiot/magneto/internal/config"
+)
+
+// plant is the configuration of the plant side: broker, host, history.
+type plant struct {
+	Version  int                 `yaml:"version" doc:"of this format: 1"`
+	DataDir  string              `yaml:"data_dir" doc:"where everything is kept; relative to this file"`
+	MQTT     plantMQTT           `yaml:"mqtt" doc:"servers the host is on; leave out under 'magneto all' to use the broker in the process"`
+	Broker   plantBroker         `yaml:"broker" doc:"the MQTT server in the process"`
+	Host     hostapp.Section     `yaml:"host" doc:"the Sparkplug host application"`
+	HTTP     hostapp.HTTPSection `yaml:"http" doc:"REST, Prometheus API, status page"`
+	History  plantHistory        `yaml:"history" doc:"where samples are kept"`
+	Services plantServices       `yaml:"services" doc:"the asset services; none of them is in this version"`
+	Auth     map[string]any      `yaml:"auth" doc:"must be empty in this version: only loopback listeners start, and the caller is admin"`
+}
+
+type plantMQTT struct {
+	Servers      []string        `yaml:"servers" doc:"mqtt://host[:1883] or mqtts://host[:8883]; the host is on all of them at once"`
+	ClientID     string          `yaml:"client_id" doc:"default: the host's id"`
+	Username     string          `yaml:"username"`
+	Password     config.Secret   `yaml:"password"`
+	PasswordFile string          `yaml:"password_file"`
+	CA           string          `yaml:"ca" doc:"PEM file of the authorities that may sign a server's certificate"`
+	Cert         string          `yaml:"cert" doc:"PEM file of our certificate"`
+	Key          string          `yaml:"key" doc:"PEM file of its key"`
+	Keepalive    config.Duration `yaml:"keepalive"`
+	Insecure     bool            `yaml:"insecure" doc:"allow mqtt:// to other machines"`
+}
+
+type plantBroker struct {
+	Listen    string `yaml:"listen" doc:"host:port for MQTT over TCP"`
+	WebSocket string `yaml:"websocket" doc:"host:port for MQTT over WebSocket; empty: none"`
+}
+
+type plantHistory struct {
+	Embedded hostapp.EmbeddedSection `yaml:"embedded" doc:"the store in the process"`
+	Influx   plantInflux             `yaml:"influx" doc:"not in this version: leave url empty"`
+}
+
+type plantInflux struct {
+	URL       string        `yaml:"url"`
+	Org       string        `yaml:"org"`
+	Bucket    string        `yaml:"bucket"`
+	Token     config.Secret `yaml:"token"`
+	TokenFile string        `yaml:"token_file"`
+}
+
+type plantServices struct {
+	Site     string            `yaml:"site" doc:"part of every event topic"`
+	Database string            `yaml:"database" doc:"sqlite: or postgres://..."`
+	URLs     map[string]string `yaml:"urls" doc:"where services are that run elsewhere"`
+}
+
+func (p *plant) Defaults() { p.DataDir = "./data" }
+
+func (b *plantBroker) Defaults() { b.Listen = "127.0.0.1:1883" }
+
+func (m *plantMQTT) Defaults() { m.Keepalive = config.Duration(30 * time.Second) }
+
+// loadPlant reads a plant configuration; its error is config.Faults.
+func loadPlant(file string) (*plant, error) { return config.Load(file, checkPlant) }
+
+// defaultPlant is the configuration of an empty file.
+func defaultPlant() *plant {
+	p := &plant{Version: 1}
+	for _, d := range []interface{ Defaults() }{p, &p.Host, &p.HTTP, &p.Broker, &p.MQTT, &p.History.Embedded} {
+		d.Defaults()
+	}
+	return p
+}
+
+func checkPlant(p *plant, c *config.Checker) {
+	if p.Version != 1 {
+		c.Faultf("version", "want version: 1")
+	}
+	p.DataDir = c.Resolve(p.DataDir)
+	for _, file := range []*string{&p.MQTT.CA, &p.MQTT.Cert, &p.MQTT.Key} {
+		*file = c.Resolve(*file)
+	}
+	checkServers(p, c)
+	p.Host.Check("host", c)
+	p.HTTP.Check("http", c)
+	(&hostapp.HistorySection{Embedded: p.History.Embedded}).Check("history", c)
+	for path, addr := range map[string]string{"broker.listen": p.Broker.Listen, "broker.websocket": p.Broker.WebSocket} {
+		checkListen(c, path, addr)
+	}
+	if p.History.Influx.URL != "" {
+		c.Faultf("history.influx.url", "InfluxDB is not in this version: leave it empty")
+	}
+	if len(p.Auth) > 0 {
+		c.Faultf("auth", "users and tokens are not in this version: leave it empty")
+	}
+	if (p.MQTT.Cert == "") != (p.MQTT.Key == "") {
+		c.Faultf("mqtt", "cert and key belong together: set both or none")
+	}
+}
+
+func checkServers(p *plant, c *config.Checker) {
+	for i, s := range p.MQTT.Servers {
+		path := config.Index("mqtt.servers", i)
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Hostname() == "" || !slices.Contains([]string{"mqtt", "mqtts"}, u.Scheme):
+			c.Faultf(path, "%q is no server: write mqtt://host:1883 or mqtts://host:8883", s)
+		case u.Scheme == "mqtt" && !p.MQTT.Insecure && !loopback(u.Hostname()):
+			c.Faultf(path, "%s is another machine: use mqtts://, or say insecure: true", u.Host)
+		}
+	}
+}
+
+func checkListen(c *config.Checker, path, addr string) {
+	if addr == "" {
+		return
+	}
+	if err := onLoopback(addr); err != nil {
+		c.Faultf(path, "%v", err)
+	}
+}
+
+// onLoopback refuses addresses that other machines reach.
+func onLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is no address: write host:port", addr)
+	case !loopback(host):
+		return fmt.Errorf("%s is open to the network, which needs users (not in this version): use 127.0.0.1", addr)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// dir is a folder under data_dir.
+func (p *plant) dir(name string) string { return filepath.Join(p.DataDir, name) }
+
+// errNoServers is what a host alone needs and a host beside a broker does not.
+var errNoServers = &exitError{exitConfig, errors.New("mqtt.servers is empty: name the broker, or run 'magneto all', which has one")}
+
+// configFault reports a fault of a whole file.
+func configFault(file, format string, args ...any) error {
+	return config.Faults{{File: file, Message: fmt.Sprintf(format, args...)}}
+}
