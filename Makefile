@@ -1,0 +1,104 @@
+# Magneto. `make` alone lists what can be done. Every target works from a fresh
+# clone with Go; those that want more say so and name it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := go tool -modfile=tools.mod
+FUZZTIME ?= 60s
+DEMO    ?=
+
+export CGO_ENABLED ?= 0
+export GOFLAGS ?= -buildvcs=false
+# Recorded plant data that tests read when it lies beside the project.
+export MAGNETO_TESTDATA ?= $(if $(wildcard ../shared/data/.),$(abspath ../shared/data))
+
+# Packages whose goroutines talk to one another: the ones worth the race detector.
+RACE := ./broker/... ./internal/... ./edgenode/... ./hostapp/... ./simulators/... ./cmd/...
+
+.PHONY: help
+help: ## list the targets
+	@echo "magneto $(VERSION)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: build ## build, then start a whole plant on this machine; Ctrl-C stops it (DEMO="--seed 7" passes flags)
+	@exec bin/magneto demo $(DEMO)
+
+.PHONY: test
+test: ## vet and all tests that need no network and no server
+	go vet ./...
+	go test -timeout 10m ./...
+
+.PHONY: check
+check: test check-rest ## everything CI runs; prints what it skipped and why
+
+# check without its tests, which .ci/run has run already
+.PHONY: check-rest
+check-rest: lint build cross race real fuzz-smoke demo-check vuln
+	@echo "skipped: chaos: nothing of the kind exists yet"
+	@echo "check: ok"
+
+.PHONY: build
+build: ## bin/magneto and bin/magneto-edge, static
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: gen
+gen: ## regenerate the protobuf code (needs protoc)
+	go generate ./...
+
+.PHONY: lint
+lint: ## gofumpt, vet, fix, staticcheck, deadcode, golangci-lint (which takes minutes to compile, once)
+	@out=$$($(TOOL) gofumpt -l $$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$$')); \
+		if [ -n "$$out" ]; then echo "not gofumpt'd:"; echo "$$out"; exit 1; fi
+	go vet ./...
+	@out=$$(go fix -diff ./... 2>&1 || true); if [ -n "$$out" ]; then echo "$$out"; echo "go fix has something to say"; exit 1; fi
+	$(TOOL) staticcheck ./...
+	@out=$$($(TOOL) deadcode -test ./... | grep -v 'UnmarshalText$$' || true); if [ -n "$$out" ]; then echo "$$out"; echo "dead code"; exit 1; fi
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser for FUZZTIME each (60s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## ratios (asserted) and figures (printed); takes minutes
+	MAGNETO_BENCH=1 MAGNETO_BIN=$(CURDIR)/bin go test -p 1 -count=1 -timeout 60m -v -run 'Ratio|Bench|Cost' -bench . -benchmem \
+		$$(grep -rlE '^func (Benchmark|Test\w*(Ratio|Bench|Cost))' --include='*_test.go' . | xargs -rn1 dirname | sort -u)
+
+# The rest of make check, each alone.
+
+.PHONY: cross
+cross:
+	@for arch in amd64 arm64 arm; do \
+		GOOS=linux GOARCH=$$arch GOARM=7 CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux-$$arch/ ./cmd/magneto-edge; \
+		size=$$(stat -c %s bin/linux-$$arch/magneto-edge); echo "magneto-edge linux/$$arch: $$size bytes"; \
+		if [ $$size -gt 31457280 ]; then echo "over 30 MiB"; exit 1; fi; \
+	done
+
+.PHONY: race
+race:
+	@if command -v $${CC:-cc} >/dev/null; then CGO_ENABLED=1 go test -race -short -timeout 20m $(RACE); \
+		else echo "skipped: race: no C compiler, which the race detector needs"; fi
+
+.PHONY: real
+real: build
+	@.ci/real
+
+.PHONY: fuzz-smoke
+fuzz-smoke:
+	@.ci/fuzz 10s
+
+.PHONY: demo-check
+demo-check: build
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		bin/magneto demo --for 60s --check --data "$$dir" --http 127.0.0.1:0 --mqtt 127.0.0.1:0
+
+.PHONY: vuln
+vuln:
+	@if [ -n "$$MAGNETO_TESTDATA" ] && [ -d "$$MAGNETO_TESTDATA/vulndb/data/osv" ]; then \
+		$(TOOL) govulncheck -db "file://$$MAGNETO_TESTDATA/vulndb/data/osv" ./...; \
+	else echo "skipped: vuln: no vulnerability database in MAGNETO_TESTDATA"; fi
