@@ -7,6 +7,7 @@ type arena struct {
 	metadata  pool[Metadata]
 	tables    pool[DataSet]
 	templates pool[Template]
+	pad       [2 * reach]byte // for fastTail; nothing refers to it
 }
 
 // begin makes all objects free for use.

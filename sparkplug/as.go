@@ -23,13 +23,17 @@ var kindOf = [...]wireKind{
 }
 
 // plain holds the kinds of the types whose values are on the wire as we hold
-// them, so that there is nothing to check.
-var plain = [...]wireKind{
-	TypeInt64: wireLong, TypeUInt64: wireLong, TypeFloat: wireFloat, TypeDouble: wireDouble,
-	TypeBoolean: wireBool, TypeString: wireString, TypeDateTime: wireLong, TypeText: wireString,
-	TypeUUID: wireString, TypeDataSet: wireDataSet, TypeBytes: wireBytes, TypeFile: wireBytes,
-	TypeTemplate: wireTemplate,
+// them, so that there is nothing to check. Each has isPlain added, so that the
+// types without one are like no kind.
+var plain = [256]wireKind{
+	TypeInt64: isPlain | wireLong, TypeUInt64: isPlain | wireLong, TypeFloat: isPlain | wireFloat,
+	TypeDouble: isPlain | wireDouble, TypeBoolean: isPlain | wireBool, TypeString: isPlain | wireString,
+	TypeDateTime: isPlain | wireLong, TypeText: isPlain | wireString, TypeUUID: isPlain | wireString,
+	TypeDataSet: isPlain | wireDataSet, TypeBytes: isPlain | wireBytes, TypeFile: isPlain | wireBytes,
+	TypeTemplate: isPlain | wireTemplate,
 }
+
+const isPlain wireKind = 0x80
 
 // kind is the field of the oneof in which v travels.
 func (v Value) kind() wireKind {
@@ -72,8 +76,20 @@ func (v Value) As(t DataType) (Value, error) {
 // if not v is as before. It is for hosts, which give every value of a data
 // message the type of its birth: the usual case costs a comparison.
 func (v *Value) Retype(t DataType) bool {
-	if int(t) < len(plain) && v.wire == plain[t] && v.wire != wireNone && v.some {
+	if v.wire|isPlain == plain[t] {
 		v.typ, v.wire = t, wireNone
+		return true
+	}
+	return v.retype(t)
+}
+
+// retype is Retype for all that is not plain.
+func (v *Value) retype(t DataType) bool {
+	if v.typ == t && v.wire == wireNone {
+		return true
+	}
+	if v.wire == wireInt && t == TypeInt32 && v.num <= math.MaxUint32 {
+		v.num, v.typ, v.wire = uint64(int64(int32(v.num))), t, wireNone
 		return true
 	}
 	w, why := v.as(t)

@@ -1,7 +1,6 @@
 package sparkplug
 
 import (
-	"cmp"
 	"fmt"
 	"unsafe"
 )
@@ -27,16 +26,25 @@ const (
 	maxCells      = 100_000
 )
 
-var defaults = Limits{}.ready()
+var defaults = Limits{
+	Bytes: maxBytes, Metrics: maxMetrics, Depth: maxDepth,
+	Name: maxName, Properties: maxProperties, Cells: maxCells,
+}
 
-func (l Limits) ready() Limits {
-	return Limits{
-		Bytes:      cmp.Or(l.Bytes, maxBytes),
-		Metrics:    cmp.Or(l.Metrics, maxMetrics),
-		Depth:      cmp.Or(l.Depth, maxDepth),
-		Name:       cmp.Or(l.Name, maxName),
-		Properties: cmp.Or(l.Properties, maxProperties),
-		Cells:      cmp.Or(l.Cells, maxCells),
+// fill sets what is zero to its default.
+func (l *Limits) fill() {
+	unless(&l.Bytes, maxBytes)
+	unless(&l.Metrics, maxMetrics)
+	unless(&l.Depth, maxDepth)
+	unless(&l.Name, maxName)
+	unless(&l.Properties, maxProperties)
+	unless(&l.Cells, maxCells)
+}
+
+// unless gives a limit its default unless it is set.
+func unless(limit *int, standard int) {
+	if *limit == 0 {
+		*limit = standard
 	}
 }
 
@@ -86,7 +94,7 @@ func (p *Payload) Decode(b []byte) error { return p.decode(b, &defaults) }
 // than values or fewer; a metadata, properties, data set or template
 // given twice in one metric; groups.
 func (p *Payload) DecodeLimits(b []byte, lim Limits) error {
-	lim = lim.ready()
+	lim.fill()
 	return p.decode(b, &lim)
 }
 
@@ -124,13 +132,24 @@ func bad(at int, why string) *DecodeError { return &DecodeError{Offset: at, Reas
 func (d *decoder) payload(b []byte, p *Payload) *DecodeError {
 	for i := 0; i < len(b); {
 		if b[i] == tagPayloadMetric {
-			if i = d.fastMetrics(b, i, p); i == len(b) || b[i] != tagPayloadMetric {
+			if i = d.fastMetrics(b, i, p, len(b)); i == len(b) || b[i] != tagPayloadMetric {
 				continue
+			}
+			if len(b)-i < reach {
+				next := d.fastTail(b, i, p)
+				if next > i {
+					i = next
+					continue
+				}
 			}
 			next, err := d.payloadMetric(b, i, p)
 			if err != nil {
 				return err.at("metrics", len(p.Metrics)-1)
 			}
+			i = next
+			continue
+		}
+		if next := p.envelope(b, i); next > 0 {
 			i = next
 			continue
 		}
@@ -164,6 +183,30 @@ func (d *decoder) payload(b []byte, p *Payload) *DecodeError {
 		i = next
 	}
 	return nil
+}
+
+// envelope reads the timestamp or seq whose tag is b[i], if it is one of them
+// and valid: what every message has, without the cost of any field. Else next
+// is 0.
+func (p *Payload) envelope(b []byte, i int) (next int) {
+	switch b[i] {
+	case tagPayloadTimestamp:
+		v, next := uvarint(b, i+1)
+		if next > 0 {
+			p.Timestamp, p.HasTimestamp = int64(v), true
+		}
+		return next
+	case tagPayloadSeq:
+		v, next := uvarint(b, i+1)
+		if v > 255 {
+			return 0
+		}
+		if next > 0 {
+			p.Seq, p.HasSeq = uint8(v), true
+		}
+		return next
+	}
+	return 0
 }
 
 // payloadMetric reads the metric whose tag is b[i].

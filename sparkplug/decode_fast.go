@@ -13,9 +13,10 @@ const sixth = 0x8080808080
 // tag of one, as long as they are laid out as encoders do in DATA messages:
 // alias under 16,384, a timestamp between 1971 and 2109, perhaps a datatype,
 // and a scalar. It returns where the first begins that is not, that is too near
-// the end of b (it loads 8 bytes at a time), or that has no slot yet; the caller
-// reads that one field by field. It is several times faster than that, and
-// gives the same content.
+// the end of what may be read (it loads 8 bytes at a time; room bytes can be read
+// from the beginning of b on, len(b) or more), or that has no slot yet; the
+// caller reads that one field by field. It is several times faster than that,
+// and gives the same content.
 //
 // It is the one place that reads memory without Go's bounds checks, which cost
 // a third of its time. Instead, a metric is begun only if reach bytes follow,
@@ -23,11 +24,13 @@ const sixth = 0x8080808080
 // 2 of datatype, 1 tag, and the 8 that are loaded of the value. What was read
 // counts only if it ends where the metric does, so that a load which ran into
 // the next metric changes nothing.
-func (d *decoder) fastMetrics(b []byte, i int, p *Payload) int {
+func (d *decoder) fastMetrics(b []byte, i int, p *Payload, room int) int {
 	n := len(p.Metrics)
 	slots := p.Metrics[:min(cap(p.Metrics), n+d.lim.Metrics-d.metrics)]
 	base := unsafe.Pointer(unsafe.SliceData(b))
-	for n < len(slots) && i+reach <= len(b) {
+	var packed uint64 // the timestamp of the last metric on the wire, and read
+	var stamp int64
+	for n < len(slots) && i+reach <= room && i < len(b) {
 		// The tag, the length, and the tags of alias and timestamp.
 		w := load(base, i)
 		end := i + 2 + int(w>>8&0x7f)
@@ -45,7 +48,10 @@ func (d *decoder) fastMetrics(b []byte, i int, p *Payload) int {
 			break
 		}
 		m := &slots[n]
-		m.Alias, m.Timestamp = alias, int64(squeeze(ts&(1<<48-1)))
+		if ts<<16 != packed { // most metrics of a message have the same
+			packed, stamp = ts<<16, int64(squeeze(ts&(1<<48-1)))
+		}
+		m.Alias, m.Timestamp = alias, stamp
 		tag, typ := byte(ts>>48), DataType(0)
 		at += 7
 		if tag == tagDatatype {
@@ -54,8 +60,13 @@ func (d *decoder) fastMetrics(b []byte, i int, p *Payload) int {
 		}
 		m.HasAlias, m.HasTimestamp, m.Historical, m.Transient, m.OmitType = true, true, false, false, typ == TypeUnknown
 		m.Name, m.Properties, m.Metadata = "", nil, nil
-		if tag == tagDouble && typ == TypeDouble && at+8 == end {
-			m.Value = Value{num: load(base, at), typ: TypeDouble, some: true}
+		if tag == tagDouble && (typ == TypeDouble || typ == TypeUnknown) && at+8 == end {
+			wire := wireNone
+			if typ == TypeUnknown {
+				wire = wireDouble
+			}
+			v := &m.Value
+			v.ref, v.num, v.typ, v.some, v.wire = nil, load(base, at), typ, true, wire
 		} else if at >= end || !fastValue(base, at, end, tag, typ, &m.Value) {
 			break
 		}
@@ -65,6 +76,24 @@ func (d *decoder) fastMetrics(b []byte, i int, p *Payload) int {
 	d.metrics += n - len(p.Metrics)
 	p.Metrics = slots[:n]
 	return i
+}
+
+// fastTail is fastMetrics for what is too near the end of b, fewer than reach
+// bytes, which it reads from a copy with room behind. Text would refer to the
+// copy: it is left to the slower way.
+func (d *decoder) fastTail(b []byte, i int, p *Payload) int {
+	n := len(p.Metrics)
+	rest := p.arena.pad[:copy(p.arena.pad[:], b[i:])]
+	read := d.fastMetrics(rest, 0, p, len(p.arena.pad))
+	for k := n; k < len(p.Metrics); k++ {
+		if v := &p.Metrics[k].Value; v.ref != nil {
+			*v = Value{}
+			d.metrics -= len(p.Metrics) - n
+			p.Metrics = p.Metrics[:n]
+			return i
+		}
+	}
+	return i + read
 }
 
 // load returns the 8 bytes at base+i; the caller knows that they are there.

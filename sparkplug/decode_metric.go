@@ -150,7 +150,7 @@ func scalar(b []byte, f field, base uint64) (v Value, ok bool, why string) {
 
 // finish gives the value that was read its datatype.
 func (d *decoder) finish(at int, v *Value, typ uint64, null bool) *DecodeError {
-	if typ < uint64(len(plain)) && plain[typ] == v.wire && v.some && !null {
+	if typ < uint64(len(plain)) && plain[typ] == v.wire|isPlain && v.some && !null {
 		v.typ, v.wire = DataType(typ), wireNone
 		return nil
 	}

@@ -335,6 +335,8 @@ func TestDecodeTrailing(t *testing.T) {
 			body := slices.Concat(head, unhex(t, value), unhex(t, tail))
 			p := sparkplug.Payload{Metrics: make([]sparkplug.Metric, 0, 8)}
 			checkDecode(t, &p, slices.Concat([]byte{0x12, byte(len(body))}, body, after))
+			checkDecode(t, &p, slices.Concat(after, []byte{0x12, byte(len(body))}, body))
+			checkDecode(t, &p, slices.Concat(after, []byte{0x12, byte(len(body))}, body, []byte{0x18, 7}))
 		}
 	}
 }

@@ -27,7 +27,8 @@ func (w *Watcher) born(n *node, e *entity, now int64, fx *session.NodeEffect) {
 		w.turn(e, Online, sent)
 	}
 	e.staleAt = 0
-	samples := w.values(e, fx, sent)
+	w.store(e, fx.Payload.Metrics, fx.Slots, sent)
+	samples := w.sample(e, fx.Payload.Metrics, fx.Slots, sent)
 	w.updates = append(w.updates, Update{
 		Kind: Birth, Again: fx.Again, Group: n.group, Node: n.name, Device: e.device,
 		Entity: int(e.id), NodeEntity: int(n.own.id), Shape: e.shape,
@@ -38,91 +39,117 @@ func (w *Watcher) born(n *node, e *entity, now int64, fx *session.NodeEffect) {
 	}
 }
 
-// data applies new values.
-func (w *Watcher) data(n *node, e *entity, now int64, fx *session.NodeEffect) {
+// data applies the new values of p, whose metrics belong in slots.
+func (w *Watcher) data(n *node, e *entity, now int64, p *sparkplug.Payload, slots []uint32) {
 	if e == nil || e.shape == nil {
 		return
 	}
-	sent := sentAt(fx.Payload, now)
-	samples := w.values(e, fx, sent)
-	// Field by field, for the reason that entity.set has.
+	sent := sentAt(p, now)
+	w.store(e, p.Metrics, slots, sent)
+	if w.cfg.Handler == nil {
+		return
+	}
+	// Field by field: a whole Update would be put together elsewhere first.
 	w.updates = slices.Grow(w.updates, 1)
 	w.updates = w.updates[:len(w.updates)+1]
 	u := &w.updates[len(w.updates)-1]
 	u.Kind, u.Group, u.Node, u.Device = Data, n.group, n.name, e.device
 	u.Entity, u.NodeEntity, u.Shape = int(e.id), int(n.own.id), e.shape
-	u.Received, u.Sent, u.BdSeq, u.Samples = now, sent, fx.BdSeq, samples
+	u.Received, u.Sent, u.BdSeq, u.Samples = now, sent, n.machine.BdSeq(), w.sample(e, p.Metrics, slots, sent)
 }
 
-// values stores the metrics of one payload and returns them as samples, which
-// live in the watcher's scratch memory.
-func (w *Watcher) values(e *entity, fx *session.NodeEffect, sent int64) []Sample {
-	start := len(w.samples)
-	w.samples = slices.Grow(w.samples, len(fx.Slots))
-	w.touched += touch(e.slots, fx.Slots)
-	n := start
-	for i, slot := range fx.Slots {
-		if uint64(slot) >= uint64(len(e.slots)) { // NoSlot is beyond any
+// store puts the metrics of one payload into their slots.
+func (w *Watcher) store(e *entity, metrics []sparkplug.Metric, which []uint32, sent int64) {
+	left := 0
+	for i, at := range which {
+		if uint64(at) >= uint64(len(e.slots)) { // NoSlot is beyond any
+			left++
 			continue
 		}
-		m := &fx.Payload.Metrics[i]
-		at := sent
-		if m.HasTimestamp {
-			at = m.Timestamp
-		}
-		q := uint16(sparkplug.QualityGood)
-		if m.Properties != nil || m.Value.IsNull() {
-			q = e.quality(slot, m)
+		m, s := &metrics[i], &e.slots[at]
+		time := timeOf(m, sent)
+		if m.Properties == nil && !m.Historical && s.put(&m.Value, time, good) {
+			continue
 		}
 		if !m.Historical {
-			e.set(&e.slots[slot], &m.Value, at, q)
+			e.set(s, &m.Value, time, quality(m))
 		}
-		w.samples = w.samples[:n+1]
-		s := &w.samples[n]
+		e.note(at, m)
+	}
+	w.stats.Samples += uint64(len(which) - left)
+}
+
+// sample returns the metrics of one payload as samples, which live in the
+// watcher's scratch memory; nil if there is no handler to see them.
+func (w *Watcher) sample(e *entity, metrics []sparkplug.Metric, which []uint32, sent int64) []Sample {
+	if w.cfg.Handler == nil {
+		return nil
+	}
+	start := len(w.samples)
+	w.samples = slices.Grow(w.samples, len(which))
+	out := w.samples[start : start+len(which)]
+	n := 0
+	for i, at := range which {
+		if uint64(at) >= uint64(len(e.slots)) {
+			continue
+		}
+		m, s := &metrics[i], &out[n]
 		n++
-		s.Index, s.Value, s.Time, s.Quality = int(slot), m.Value, at, q
-		s.Historical, s.Transient = m.Historical, m.Transient || e.shape.Def(slot).Transient
+		s.Value = m.Value
+		s.Index, s.Time, s.Quality = int(at), timeOf(m, sent), quality(m)
+		s.Historical, s.Transient = m.Historical, m.Transient || e.shape.Def(at).Transient
 	}
-	w.stats.Samples += uint64(n - start)
-	return w.samples[start:]
+	w.samples = w.samples[:start+n]
+	return out[:n]
 }
 
-// touch reads the slots that are about to be written. Of a million metrics few
-// are in the cache: loads wait for memory side by side, stores one by one.
-func touch(slots []slot, which []uint32) (sum uint8) {
-	for _, i := range which {
-		if int(i) < len(slots) {
-			sum += slots[i].flags
-		}
+// timeOf is when a metric had its value: it says so, or its payload does.
+func timeOf(m *sparkplug.Metric, sent int64) int64 {
+	if m.HasTimestamp {
+		return m.Timestamp
 	}
-	return sum
+	return sent
 }
 
-// quality is what a metric says of itself, and notes what else its properties
-// say. A value without the property is good, a null without it is bad.
-func (e *entity) quality(slot uint32, m *sparkplug.Metric) uint16 {
+// quality is what a metric says of itself. A value without the property is
+// good, a null without it is bad.
+func quality(m *sparkplug.Metric) uint16 {
 	q := uint16(sparkplug.QualityGood)
+	if _, number := m.Value.Number(); number && m.Properties == nil {
+		return q
+	}
 	if m.Value.IsNull() {
 		q = sparkplug.QualityBad
 	}
 	if m.Properties == nil {
 		return q
 	}
-	others := false
 	for i, k := range m.Properties.Keys {
 		if k != sparkplug.PropQuality {
-			others = true
-		} else if v := m.Properties.Values[i].Value; !v.IsNull() && v.Int() >= 0 && v.Int() <= 0xFFFF {
+			continue
+		}
+		if v := m.Properties.Values[i].Value; !v.IsNull() && v.Int() >= 0 && v.Int() <= 0xFFFF {
 			q = uint16(v.Int())
 		}
 	}
-	if others && !m.Historical && !m.Properties.Equal(e.shape.Def(slot).Properties) {
+	return q
+}
+
+// note keeps what the properties of a metric, but PropQuality, say anew.
+func (e *entity) note(slot uint32, m *sparkplug.Metric) {
+	if m.Properties == nil || m.Historical {
+		return
+	}
+	others := false
+	for _, k := range m.Properties.Keys {
+		others = others || k != sparkplug.PropQuality
+	}
+	if others && !m.Properties.Equal(e.shape.Def(slot).Properties) {
 		if e.props == nil {
 			e.props = map[uint32]*sparkplug.PropertySet{}
 		}
 		e.props[slot] = merged(e.properties(slot), m.Properties)
 	}
-	return q
 }
 
 // properties are those of the birth, with what has changed since.

@@ -103,14 +103,18 @@ func (f *fleet) next() mqtt.Message {
 	return m
 }
 
-func newFleetWatcher(tb testing.TB) (*watch.Watcher, *watch.Link) {
-	w, err := watch.New(watch.Config{Passive: true, Queue: 16, Log: slog.New(slog.DiscardHandler)})
+func newFleetWatcher(tb testing.TB, handler func(*watch.Update)) (*watch.Watcher, *watch.Link) {
+	w, err := watch.New(watch.Config{Handler: handler, Passive: true, Queue: 16, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { // figures of messages that were not applied are worth nothing
-		if s := w.Stats(); s.Gaps+s.Late+s.Duplicates+s.Undelivered+s.UnknownMetrics+s.Malformed != 0 {
+		s := w.Stats()
+		if s.Gaps+s.Late+s.Duplicates+s.Undelivered+s.UnknownMetrics+s.Malformed != 0 {
 			tb.Errorf("not every message was applied: %+v", s)
+		}
+		if want := uint64(s.Nodes)*(fleetMetrics+1) + (s.Messages-uint64(s.Nodes))*fleetPerMsg; s.Samples != want {
+			tb.Errorf("%d values were stored, want %d", s.Samples, want)
 		}
 	})
 	return w, w.Link("bench")
@@ -127,9 +131,9 @@ func heap() uint64 {
 // heapPerMetric is what the state of a fleet takes, in bytes a metric.
 func heapPerMetric(tb testing.TB, distinct bool) float64 {
 	f := newFleet(tb, fleetNodes)
-	w, l := newFleetWatcher(tb)
+	w, l := newFleetWatcher(tb, nil)
 	before := heap()
-	f.births(tb, distinct, l.Feed)
+	f.births(tb, distinct, one(l))
 	for range fleetNodes * 3 {
 		l.Feed(f.next())
 	}
@@ -207,15 +211,20 @@ func (n *naive) handle(m mqtt.Message) error {
 	return nil
 }
 
+// one feeds one message at a time.
+func one(l *watch.Link) func(mqtt.Message) { return func(m mqtt.Message) { l.Feed(m) } }
+
 func BenchmarkHost(b *testing.B) {
-	f := newFleet(b, fleetNodes)
-	_, l := newFleetWatcher(b)
-	f.births(b, false, l.Feed)
+	f, feed := ourHost(b, nil)
+	var batch [watch.Batch]mqtt.Message
 	b.ReportAllocs()
 	for b.Loop() {
-		l.Feed(f.next())
+		for i := range batch {
+			batch[i] = f.next()
+		}
+		feed(batch[:])
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/fleetPerMsg, "ns/metric")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/watch.Batch/fleetPerMsg, "ns/metric")
 }
 
 func BenchmarkNaiveHost(b *testing.B) {
@@ -238,26 +247,33 @@ func must(tb testing.TB, err error) {
 // TestDataAllocatesNothing holds the promise of the data path.
 func TestDataAllocatesNothing(t *testing.T) {
 	f := newFleet(t, 50)
-	_, l := newFleetWatcher(t)
-	f.births(t, false, l.Feed)
-	for range 1000 {
-		l.Feed(f.next())
-	}
-	if n := testing.AllocsPerRun(2000, func() { l.Feed(f.next()) }); n != 0 {
-		t.Errorf("a data message costs %v allocations, want 0", n)
+	for _, handler := range []func(*watch.Update){nil, func(*watch.Update) {}} {
+		_, l := newFleetWatcher(t, handler)
+		f.births(t, false, one(l))
+		for range 1000 {
+			l.Feed(f.next())
+		}
+		if n := testing.AllocsPerRun(2000, func() { l.Feed(f.next()) }); n != 0 {
+			t.Errorf("a data message costs %v allocations, want 0 (handler: %v)", n, handler != nil)
+		}
 	}
 }
 
 // TestBenchRatios compares the host with the naive one in one run, and holds
-// the memory that a metric takes.
+// the memory that a metric takes. What is held is the host without a handler:
+// like the naive one it keeps the picture and tells nobody. The host with a
+// handler, which makes an Update of each message besides, is measured too.
+// Messages come to the host in batches, as to one that has some waiting; the
+// naive one has no queue, no clock and no lock, and takes them as they are.
 func TestBenchRatios(t *testing.T) {
 	if os.Getenv("MAGNETO_BENCH") == "" {
 		t.Skip("takes 20 s and a quiet machine: set MAGNETO_BENCH=1 or run make bench")
 	}
-	ours, theirs := cpuOfBoth(t) // first: memory that was used before has small pages, and costs thrice the time
+	ours, telling, theirs := cpuOfAll(t) // first: memory that was used before has small pages, and costs thrice the time
 	shared, distinct := heapPerMetric(t, false), heapPerMetric(t, true)
 	t.Logf("host state: %.1f B of heap a metric with shared births, %.1f B with all names distinct", shared, distinct)
 	t.Logf("host decode+order+alias+update, 10 metrics a message: %.1f ns/metric; naive %.1f ns/metric; %.1fx", ours, theirs, theirs/ours)
+	t.Logf("the same with updates to a handler, which the naive host has not: %.1f ns/metric; %.1fx", telling, theirs/telling)
 	if shared > 40 {
 		t.Errorf("state takes %.1f B a metric, want 40 at most", shared)
 	}
@@ -266,45 +282,54 @@ func TestBenchRatios(t *testing.T) {
 	}
 }
 
-// cpuOfBoth runs both hosts in turns, in ns a metric. The least of each counts.
-func cpuOfBoth(tb testing.TB) (ours, theirs float64) {
-	ourFleet, our := ourHost(tb)
+// cpuOfAll runs the hosts in turns, in ns a metric: ours without and with a
+// handler, and the naive one. The least of each counts.
+func cpuOfAll(tb testing.TB) (ours, telling, theirs float64) {
+	samples := 0
+	ourFleet, our := ourHost(tb, nil)
+	tellingFleet, tell := ourHost(tb, func(u *watch.Update) { samples += len(u.Samples) })
 	theirFleet, their := naiveHost(tb)
-	ours, theirs = math.Inf(1), math.Inf(1)
+	ours, telling, theirs = math.Inf(1), math.Inf(1), math.Inf(1)
 	for range 12 {
 		ours = min(ours, cpuPerMetric(tb, ourFleet, our))
+		telling = min(telling, cpuPerMetric(tb, tellingFleet, tell))
 		theirs = min(theirs, cpuPerMetric(tb, theirFleet, their))
 	}
-	return ours, theirs
+	if samples < 12*fleetPerRound*fleetPerMsg {
+		tb.Errorf("the handler saw %d samples of data", samples)
+	}
+	return ours, telling, theirs
 }
 
-func ourHost(tb testing.TB) (*fleet, func(mqtt.Message)) {
+func ourHost(tb testing.TB, handler func(*watch.Update)) (*fleet, func([]mqtt.Message)) {
 	f := newFleet(tb, fleetNodes)
-	_, l := newFleetWatcher(tb)
-	f.births(tb, false, l.Feed)
-	return f, l.Feed
+	_, l := newFleetWatcher(tb, handler)
+	f.births(tb, false, one(l))
+	return f, func(ms []mqtt.Message) { l.Feed(ms...) }
 }
 
-func naiveHost(tb testing.TB) (*fleet, func(mqtt.Message)) {
+func naiveHost(tb testing.TB) (*fleet, func([]mqtt.Message)) {
 	f := newFleet(tb, fleetNodes)
 	n := &naive{nodes: map[string]*naiveNode{}}
-	handle := func(m mqtt.Message) { must(tb, n.handle(m)) }
-	f.births(tb, false, handle)
-	return f, handle
+	f.births(tb, false, func(m mqtt.Message) { must(tb, n.handle(m)) })
+	return f, func(ms []mqtt.Message) {
+		for i := range ms {
+			must(tb, n.handle(ms[i]))
+		}
+	}
 }
+
+const fleetPerRound = 60_000
 
 // cpuPerMetric is the processor time of this process, collector included, in
 // ns a metric.
-func cpuPerMetric(tb testing.TB, f *fleet, handle func(mqtt.Message)) float64 {
-	const messages = 60_000
-	all := make([]mqtt.Message, messages)
+func cpuPerMetric(tb testing.TB, f *fleet, handle func([]mqtt.Message)) float64 {
+	all := make([]mqtt.Message, fleetPerRound)
 	for i := range all {
 		all[i] = f.next()
 	}
 	runtime.GC()
 	before := cpuTime(tb)
-	for i := range all {
-		handle(all[i])
-	}
-	return float64(cpuTime(tb)-before) / (messages * fleetPerMsg)
+	handle(all)
+	return float64(cpuTime(tb)-before) / (fleetPerRound * fleetPerMsg)
 }

@@ -30,7 +30,8 @@ type Dial func(ctx context.Context, will *mqtt.Message, onMessage func(mqtt.Mess
 // Config says how a watcher behaves. Its zero value works.
 type Config struct {
 	// Handler is called for every Update, in order, from the goroutine of
-	// Run. While it runs the watcher handles nothing else.
+	// Run. While it runs the watcher handles nothing else. Without one there is
+	// the picture only, and data costs less: no Update is made of it.
 	Handler func(*Update)
 
 	// Passive forbids every publish: rebirths are then asked of AskRebirth.
@@ -87,9 +88,6 @@ func (c Config) ready() (Config, error) {
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.Handler == nil {
-		c.Handler = func(*Update) {}
 	}
 	return c, errors.Join(
 		positive("reorder_timeout", int64(c.ReorderTimeout)),

@@ -2,14 +2,19 @@ package watch
 
 import "github.com/magneto-iiot/magneto/internal/mqtt"
 
-var fedAt int64
+// Batch is how many messages Run handles together when so many wait.
+const Batch = few
 
-// Feed handles one message as Run would, for benchmarks without its goroutine.
-// As there, the clock is looked at once for a few messages.
-func (l *Link) Feed(m mqtt.Message) {
-	if w := l.watcher; w.stats.Messages%16 == 0 {
-		fedAt = w.now()
+// Feed handles messages as Run would that finds them waiting, for benchmarks
+// without its goroutine.
+func (l *Link) Feed(ms ...mqtt.Message) {
+	w := l.watcher
+	for len(ms) > 0 {
+		batch := w.batch[:min(len(ms), few)]
+		for i := range batch {
+			batch[i].item = item{kind: itemMessage, link: l, msg: ms[i]}
+		}
+		w.handle(w.now(), batch)
+		ms = ms[len(batch):]
 	}
-	l.watcher.queued.Add(int64(len(m.Payload)))
-	l.watcher.handle(fedAt, item{kind: itemMessage, link: l, msg: m})
 }

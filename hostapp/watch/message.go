@@ -3,13 +3,13 @@ package watch
 import (
 	"strings"
 
-	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
 	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
 // message applies one MQTT message.
-func (w *Watcher) message(now int64, l *Link, m *mqtt.Message) {
+func (w *Watcher) message(now int64, b *pending) {
+	l, m, r := b.item.link, &b.item.msg, b.route
 	w.stats.Messages++
 	if m.Retain {
 		// Kept by the server from some earlier time: it says nothing of now.
@@ -18,13 +18,15 @@ func (w *Watcher) message(now int64, l *Link, m *mqtt.Message) {
 		}
 		return
 	}
-	r, ok := w.routes[m.Topic]
-	if ok {
+	if r.node == nil {
+		r = w.routes[m.Topic] // a message just before may have made it
+	}
+	if r.node != nil {
 		kind := sparkplug.NDATA
-		if r.entity.device != "" {
+		if r.entity != &r.node.own {
 			kind = sparkplug.DDATA
 		}
-		w.receive(now, l, r, kind, m.Payload)
+		w.receive(now, b, r, kind)
 		return
 	}
 	if _, ok := sparkplug.ParseStateTopic(m.Topic); ok || !strings.HasPrefix(m.Topic, sparkplug.Namespace+"/") {
@@ -43,7 +45,7 @@ func (w *Watcher) message(now int64, l *Link, m *mqtt.Message) {
 		if t.Type == sparkplug.NDATA || t.Type == sparkplug.DDATA {
 			w.routes[strings.Clone(m.Topic)] = r
 		}
-		w.receive(now, l, r, t.Type, m.Payload)
+		w.receive(now, b, r, t.Type)
 	}
 }
 
@@ -58,7 +60,7 @@ func (w *Watcher) route(l *Link, t sparkplug.Topic) (r route, ok bool) {
 		}
 		n = &node{group: strings.Clone(t.Group), name: strings.Clone(t.Node), place: -1, link: l}
 		n.own.id = w.id()
-		n.machine = w.host.NewNode(n.group, n.name)
+		w.host.Init(&n.machine, n.group, n.name)
 		w.nodes[nodeID{n.group, n.name}] = n
 		w.order = append(w.order, n)
 	}
@@ -95,35 +97,50 @@ func (w *Watcher) refuse(what string, limit int, t sparkplug.Topic) {
 	w.stats.Refused++
 }
 
-// receive decodes one message of a node and steps its machine.
-func (w *Watcher) receive(now int64, l *Link, r route, kind sparkplug.Type, b []byte) {
-	n := r.node
+// receive takes one message of a node: most times one that is resolved and
+// whose turn it is; else it steps the node's machine.
+func (w *Watcher) receive(now int64, b *pending, r route, kind sparkplug.Type) {
+	n, p, err := r.node, &b.payload, b.err
 	n.messages++
-	ev := session.NodeEvent{Kind: session.NodeMessage, At: now, Type: kind, Device: r.entity.device}
-	if err := w.payload.DecodeLimits(b, w.cfg.Limits); err != nil {
-		n.malformed++
-		w.stats.Malformed++
-		ev.Kind = session.NodeMalformed
-		w.cfg.Log.Debug("message refused", "group", n.group, "node", n.name, "device", r.entity.device, "err", err)
-		w.step(n, ev, nil)
+	if b.whole && n.machine.Data(now, r.device(), p, b.shape) {
+		w.heard(n, now, p)
+		w.data(n, r.entity, now, p, b.slots)
 		return
 	}
-	p := &w.payload
+	if !b.decoded || b.shape != nil { // the machine wants it as it came
+		if len(b.item.msg.Payload) > small {
+			p = &w.large
+		}
+		err = p.DecodeLimits(b.item.msg.Payload, w.cfg.Limits)
+	}
+	if err != nil {
+		n.malformed++
+		w.stats.Malformed++
+		w.cfg.Log.Debug("message refused", "group", n.group, "node", n.name, "device", r.entity.device, "err", err)
+		w.step(n, session.NodeEvent{Kind: session.NodeMalformed, At: now, Type: kind, Device: r.entity.device}, nil)
+		return
+	}
 	switch kind {
 	case sparkplug.NBIRTH:
-		n.link = l
+		n.link = b.item.link
 		fallthrough
 	case sparkplug.DBIRTH:
 		if !w.roomFor(n, r.entity, len(p.Metrics), kind) {
 			return
 		}
 	}
-	if kind != sparkplug.NDEATH && p.HasTimestamp {
+	if kind != sparkplug.NDEATH {
+		w.heard(n, now, p)
+	}
+	w.step(n, session.NodeEvent{Kind: session.NodeMessage, At: now, Type: kind, Device: r.entity.device, Payload: p}, r.entity)
+}
+
+// heard notes how old a live message was when it came.
+func (w *Watcher) heard(n *node, now int64, p *sparkplug.Payload) {
+	if p.HasTimestamp {
 		n.heard(now, p.Timestamp)
 		w.stats.LatencyMs = n.latency
 	}
-	ev.Payload = p
-	w.step(n, ev, r.entity)
 }
 
 // roomFor says whether the limits allow e to declare that many metrics.
@@ -160,7 +177,7 @@ func (w *Watcher) effect(n *node, e *entity, now int64, fx *session.NodeEffect) 
 		if e == nil || e.device != fx.Device {
 			e = n.find(fx.Device)
 		}
-		w.data(n, e, now, fx)
+		w.data(n, e, now, fx.Payload, fx.Slots)
 	case session.NodeDoBirth:
 		w.born(n, &n.own, now, fx)
 	case session.NodeDoDeviceBirth:

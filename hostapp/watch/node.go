@@ -8,45 +8,50 @@ import (
 	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
-// slot is the current value of one metric, 24 bytes: there may be millions.
+// slot is the current value of one metric, 16 bytes: there may be millions.
 type slot struct {
-	bits    uint64 // of a number, a Boolean or a DateTime
-	time    int64  // ms
-	out     uint32 // 1 + index into entity.out of any other value
-	quality uint16
-	flags   uint8
+	bits uint64 // of a number, a Boolean or a DateTime; slotAside: index into entity.asides
+	meta uint64 // from the low end: flags, quality (16 bits), time (45 bits, ms, signed)
 }
 
+// The flags of a slot, and where the rest of meta begins.
 const (
 	slotSome  = 1 << iota // not null
 	slotKnown             // a value or null came since the birth
+	slotAside             // value or time do not fit a slot, now or earlier since the birth
+
+	slotQuality = 3
+	slotTime    = 19
 )
 
-// aside holds a value that does not fit a slot.
+// aside holds what does not fit a slot.
 type aside struct {
 	value sparkplug.Value // a copy of our own
 	text  []byte          // memory of a text or bytes value, reused
+	time  int64
 }
 
 // entity is what has metrics: an edge node itself, or one of its devices.
 type entity struct {
 	id        uint32
 	state     State
-	device    string // empty: the node
-	shape     *session.Shape
-	slots     []slot
-	out       []aside
+	asides    []aside
 	props     map[uint32]*sparkplug.PropertySet // changed since the birth
 	changedAt int64
 	staleAt   int64 // ms; 0: not stale
+
+	// What a data message needs comes last: in a node, the rest of it follows.
+	device string // empty: the node
+	shape  *session.Shape
+	slots  []slot
 }
 
-// node is one edge node. All of it is guarded by the watcher's lock.
+// node is one edge node. All of it is guarded by the watcher's lock. Of
+// thousands few are in the cache, so what a data message needs lies together:
+// the end of own to the beginning of machine.
 type node struct {
-	own     entity
 	group   string
 	name    string
-	machine *session.Node
 	link    *Link // where its births come from
 	devices map[string]*entity
 
@@ -57,10 +62,14 @@ type node struct {
 	cause                          session.Cause // of the last rebirth request
 	birthAt, deathAt               int64
 	births, deaths, rebirths, gaps uint32
-	messages, malformed            uint64
-	latency, skew                  int64
-	skewKnown                      bool
+	malformed                      uint64
 	metrics                        int // of the node and its devices
+
+	own           entity
+	messages      uint64
+	latency, skew int64
+	skewKnown     bool
+	machine       session.Node
 }
 
 // sorted returns the devices by name.
@@ -102,31 +111,50 @@ func (e *entity) declare(shape *session.Shape) {
 	} else {
 		e.slots = make([]slot, shape.Len())
 	}
-	e.shape, e.out, e.props = shape, e.out[:0], nil
+	e.shape, e.asides, e.props = shape, e.asides[:0], nil
 }
 
-// set stores a value in a slot, field by field: a whole slot would be put
-// together elsewhere first, and the copy wait for it.
+// good are the flags and the quality of a good value.
+const good = slotKnown | slotSome | uint64(sparkplug.QualityGood)<<slotQuality
+
+// put stores a value that a slot has room for, and is false for any other.
+// What was put aside once stays there until the next birth.
+func (s *slot) put(v *sparkplug.Value, time int64, meta uint64) bool {
+	bits, ok := v.Number()
+	if !ok || !fits(time) || s.meta&slotAside != 0 {
+		return false
+	}
+	s.bits, s.meta = bits, meta|uint64(time)<<slotTime
+	return true
+}
+
+// fits says whether a time has room in a slot.
+func fits(time int64) bool { return time<<slotTime>>slotTime == time }
+
+// set stores any value in a slot, or beside it.
 func (e *entity) set(s *slot, v *sparkplug.Value, time int64, quality uint16) {
-	s.time, s.quality = time, quality
-	switch t := v.Type(); {
-	case v.IsNull():
-		s.flags = slotKnown
-	case numeric(t):
-		s.bits, s.flags = v.Uint(), slotKnown|slotSome
-	default:
-		s.flags = slotKnown | slotSome
-		e.setAside(s, *v)
+	meta := slotKnown | uint64(quality)<<slotQuality
+	if !v.IsNull() {
+		meta |= slotSome
 	}
-}
-
-// setAside keeps a value that does not fit a slot.
-func (e *entity) setAside(s *slot, v sparkplug.Value) {
-	if s.out == 0 {
-		e.out = append(e.out, aside{})
-		s.out = uint32(len(e.out))
+	switch {
+	case s.put(v, time, meta):
+		return
+	case v.IsNull() && fits(time) && s.meta&slotAside == 0:
+		s.meta = meta | uint64(time)<<slotTime
+		return
+	case s.meta&slotAside == 0:
+		s.bits = uint64(len(e.asides))
+		if len(e.asides) < cap(e.asides) {
+			e.asides = e.asides[:len(e.asides)+1] // with the memory of its last use
+		} else {
+			e.asides = append(e.asides, aside{})
+		}
 	}
-	e.out[s.out-1].keep(v)
+	s.meta = meta | slotAside
+	a := &e.asides[s.bits]
+	a.time = time
+	a.keep(*v)
 }
 
 // keep copies v into memory that is reused where it can be.
@@ -147,15 +175,20 @@ func (a *aside) keep(v sparkplug.Value) {
 func (e *entity) value(i uint32) sparkplug.Value {
 	s, t := &e.slots[i], e.shape.Def(i).Type
 	switch {
-	case s.flags&slotSome == 0:
+	case s.meta&slotSome == 0:
 		return sparkplug.Null(t)
-	case s.out != 0 && !numeric(t):
-		return e.out[s.out-1].value.Clone()
+	case s.meta&slotAside != 0:
+		return e.asides[s.bits].value.Clone()
 	}
 	return sparkplug.Uint(t, s.bits)
 }
 
-// numeric says whether a value of type t is in its 64 bits.
-func numeric(t sparkplug.DataType) bool {
-	return t.Numeric() || t == sparkplug.TypeBoolean || t == sparkplug.TypeDateTime
+// time is that of the value in a slot.
+func (e *entity) time(s *slot) int64 {
+	if s.meta&slotAside != 0 {
+		return e.asides[s.bits].time
+	}
+	return int64(s.meta) >> slotTime
 }
+
+func (s *slot) quality() uint16 { return uint16(s.meta >> slotQuality) }

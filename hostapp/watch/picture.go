@@ -106,7 +106,7 @@ func (e *entity) metric(i uint32) MetricInfo {
 	d, s := e.shape.Def(i), &e.slots[i]
 	m := MetricInfo{
 		Name: d.Name, Type: d.Type, Alias: d.Alias, HasAlias: d.HasAlias,
-		Value: e.value(i), Time: s.time, Quality: s.quality, Properties: e.properties(i),
+		Value: e.value(i), Time: e.time(s), Quality: s.quality(), Properties: e.properties(i),
 	}
 	if e.staleAt != 0 {
 		m.Stale, m.StaleAt, m.Quality = true, e.staleAt, sparkplug.QualityStale

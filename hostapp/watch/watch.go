@@ -24,13 +24,14 @@ type Watcher struct {
 	asks     chan ask
 
 	// Of the goroutine of Run alone.
-	payload sparkplug.Payload
 	effects []session.NodeEffect
 	updates []Update
 	samples []Sample
 	// untilLoss counts down the items that stand before a dropped one; 0: none.
 	untilLoss int
-	touched   uint8 // keeps what touch reads from being optimized away
+	touched   uint64 // keeps what is touched from being optimized away
+	batch     [few]pending
+	large     sparkplug.Payload // of messages that are not small
 
 	mu     sync.Mutex // guards all below; never held while calling others
 	links  map[string]*Link
@@ -49,6 +50,14 @@ type nodeID struct{ group, node string }
 type route struct {
 	node   *node
 	entity *entity
+}
+
+// device is the name of the device; empty: the node itself.
+func (r route) device() string {
+	if r.entity == &r.node.own {
+		return "" // which need not be read
+	}
+	return r.entity.device
 }
 
 // New returns a watcher that has seen nothing yet. A fault in c is an error.
@@ -110,63 +119,17 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-// drain handles what is in the queue now.
-func (w *Watcher) drain() {
-	for range len(w.queue) {
-		w.handle(w.now(), <-w.queue)
-	}
-}
-
-// take handles one item and those that wait behind it, up to a number that
-// lets Run look at the clock and at ctx now and then. The time is asked for
-// once for a few items: it costs as much as a metric or two.
-func (w *Watcher) take(it item) {
-	const most, few = 256, 16
-	var now int64
-	for i := range most {
-		if i%few == 0 {
-			now = w.now()
-		}
-		w.handle(now, it)
-		w.afterLoss(now)
-		if i == most-1 || len(w.queue) == 0 {
-			break
-		}
-		it = <-w.queue
-	}
-}
-
-// handle applies one item under the lock, then tells the handler.
-func (w *Watcher) handle(now int64, it item) {
-	w.mu.Lock()
-	switch it.kind {
-	case itemMessage:
-		w.queued.Add(-int64(len(it.msg.Payload)))
-		w.message(now, it.link, &it.msg)
-	case itemUp:
-		it.link.conn = it.conn
-		w.eachOf(it.link, now, session.NodeHostBack)
-	case itemDown:
-		it.link.conn = nil
-		w.eachOf(it.link, now, session.NodeHostLost)
-	case itemRebirth:
-		w.step(it.node, session.NodeEvent{Kind: session.NodeRebirth, At: now}, nil)
-	}
-	w.mu.Unlock()
-	w.tell()
-}
-
-// afterLoss waits, when a birth or a death was dropped, until what stood in the
-// queue before it is handled.
-func (w *Watcher) afterLoss(now int64) {
+// afterLoss waits, when a birth or a death was dropped, until what stood before
+// it is handled: what is in the queue, and so many that were taken from it.
+func (w *Watcher) afterLoss(now int64, taken int) {
 	switch {
 	case w.untilLoss > 1:
 		w.untilLoss--
 	case w.untilLoss == 1:
 		w.untilLoss = 0
 		w.relink(now)
-	case w.anyLossy.CompareAndSwap(true, false):
-		w.untilLoss = len(w.queue)
+	case w.anyLossy.Load() && w.anyLossy.CompareAndSwap(true, false):
+		w.untilLoss = taken + len(w.queue)
 		if w.untilLoss == 0 {
 			w.relink(now)
 		}
@@ -176,7 +139,6 @@ func (w *Watcher) afterLoss(now int64) {
 // relink treats the nodes of a link that lost a birth or a death as if the
 // connection had been lost and found: stale, and asked for a rebirth.
 func (w *Watcher) relink(now int64) {
-	w.mu.Lock()
 	for _, l := range w.links {
 		if l.lossy.CompareAndSwap(true, false) {
 			w.eachOf(l, now, session.NodeHostLost)
@@ -185,7 +147,6 @@ func (w *Watcher) relink(now int64) {
 			}
 		}
 	}
-	w.mu.Unlock()
 	w.tell()
 }
 
@@ -209,8 +170,8 @@ func (w *Watcher) tick() {
 			return
 		}
 		w.step(w.timers[0], session.NodeEvent{Kind: session.NodeTick, At: now}, nil)
-		w.mu.Unlock()
 		w.tell()
+		w.mu.Unlock()
 	}
 }
 
@@ -226,15 +187,23 @@ func (w *Watcher) overdue(now int64) (n int) {
 	return n
 }
 
-// tell hands the updates of the last step to the handler.
+// tell hands the updates of the last step to the handler, without the lock,
+// which is held before and after.
 func (w *Watcher) tell() {
+	if len(w.updates) == 0 {
+		return
+	}
+	w.mu.Unlock()
 	for i := range w.updates {
 		u := &w.updates[i]
 		if u.Kind == Rebirth && w.cfg.Passive && w.cfg.AskRebirth != nil {
 			w.cfg.AskRebirth(u.Group, u.Node, u.Reason())
 		}
-		w.cfg.Handler(u)
+		if w.cfg.Handler != nil {
+			w.cfg.Handler(u)
+		}
 	}
+	w.mu.Lock()
 	clear(w.updates)
 	w.updates, w.samples = w.updates[:0], w.samples[:0]
 }

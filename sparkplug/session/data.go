@@ -54,6 +54,60 @@ func (n *Node) data(ev *NodeEvent, s *Shape, count uint64, fx []NodeEffect) []No
 	return n.misfits(ev, wrong, fx)
 }
 
+// Data is Step for the commonest event without its cost: an NDATA, or a DDATA
+// of the device, whose turn it is and whose metrics s has resolved, all of
+// them. It applies the message as Step does; what NodeDoData would tell the
+// caller knows. Everything else it leaves to Step: it is then false and no
+// state has changed, and Step must get the payload as it came, not resolved.
+func (n *Node) Data(at int64, device string, p *sparkplug.Payload, s *Shape) bool {
+	if n.state != NodeOnline || n.unsure || len(n.held) != 0 || at < n.clock.last ||
+		!p.HasSeq || p.Seq != n.expect || n.late(at, p) {
+		return false
+	}
+	present := n.shape
+	if device != "" {
+		d := n.devices.find(device)
+		if d == nil || !d.online {
+			return false
+		}
+		present = d.shape
+	}
+	if s != present {
+		return false
+	}
+	n.clock.last, n.ask.heard = at, true
+	n.expect++
+	n.count++
+	if p.HasTimestamp {
+		n.applied = p.Timestamp
+	}
+	return true
+}
+
+// Resolve finds the slots of the metrics of a data message, slots being as
+// long as metrics, and gives their values the types of the birth. False: not
+// all were declared, or not with that type.
+func (s *Shape) Resolve(metrics []sparkplug.Metric, slots []uint32) bool {
+	slots = slots[:len(metrics)]
+	for i := range metrics {
+		m := &metrics[i]
+		var slot uint32
+		if j := m.Alias - s.first; m.Name == "" && m.HasAlias && j < uint64(len(s.dense)) {
+			slot = s.dense[j]
+		} else {
+			slot = s.slot(m)
+		}
+		if uint64(slot) >= uint64(len(s.types)) { // NoSlot is beyond any
+			return false
+		}
+		if t := s.types[slot]; t != sparkplug.TypeUnknown && !m.Value.Retype(t) {
+			return false
+		}
+		slots[i] = slot
+	}
+	return true
+}
+
 // misfits counts the metrics of a data message that were left out.
 type misfits struct{ alias, name, typ int }
 

@@ -8,19 +8,29 @@ import (
 )
 
 // FuzzNode reads events from bytes and checks that a Node takes whatever comes
-// in whatever order, that its effects are whole, and that it does not grow.
+// in whatever order, that its effects are whole, that it does not grow, and
+// that Data and Step agree.
 func FuzzNode(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 5, 1, 0, 3, 1, 0, 5, 1, 0, 4, 2, 0, 5, 1, 0})
 	f.Add([]byte{0, 0, 1, 0, 0, 7, 3, 7, 1, 2, 9, 0, 7, 200, 0, 0, 8, 0, 0, 0, 0, 9, 255, 255, 10, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		host := session.NewHost(session.HostConfig{MaxDevices: 3, MaxHeld: 8})
 		node := host.NewNode("g", "n")
+		both := newPair(session.HostConfig{MaxDevices: 3, MaxHeld: 8})
 		online := false
 		var fx []session.NodeEffect
 		for at := int64(1000); len(in) >= 6; in = in[6:] {
 			at += int64(in[5]) * 40
 			ev := fuzzEvent(in)
 			ev.At = at
+			pairEvent := ev
+			if ev.Payload != nil {
+				p := ev.Payload.Clone()
+				pairEvent.Payload = &p
+			}
+			if _, err := both.step(pairEvent, nil); err != nil {
+				t.Fatal(err)
+			}
 			fx = node.Step(ev, fx[:0])
 			for i := range fx {
 				checkNodeEffect(t, &fx[i], &online)

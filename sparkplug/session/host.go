@@ -48,33 +48,40 @@ func (h *Host) Shapes() *Shapes { return h.shapes }
 // another session than the present one does nothing; a rebirth is asked for,
 // one request in flight, with growing pauses until an NBIRTH comes.
 type Node struct {
-	host  *Host
-	clock clock
-	seed  uint64
-
+	// What Data looks at comes first, side by side.
+	host    *Host
 	state   NodeState
 	unsure  bool // after a gap: applies nothing until the next NBIRTH
 	born    bool // what follows describes a birth, present or past
 	expect  uint8
 	hasPrev bool
-	bdSeq   uint64
-	prev    uint64 // bdSeq of a session that another replaced without its NDEATH
-	stamp   int64  // payload timestamp of the NBIRTH; 0: it had none
-	applied int64  // payload timestamp of the last message applied
-	turned  int64  // the host's time of the last birth or death
+	clock   clock
+	stamp   int64 // payload timestamp of the NBIRTH; 0: it had none
+	applied int64 // payload timestamp of the last message applied
+	turned  int64 // the host's time of the last birth or death
 	count   uint64
 	shape   *Shape
+	held    []heldMessage
+
+	ask     request
+	until   int64 // when a missing message is given up; 0: none is missing
 	devices devices
-
-	held  []heldMessage
-	until int64 // when a missing message is given up; 0: none is missing
-
-	ask request
+	bdSeq   uint64
+	prev    uint64 // bdSeq of a session that another replaced without its NDEATH
+	seed    uint64
 }
 
 // NewNode returns the view of a node that nothing is known of yet.
 func (h *Host) NewNode(group, node string) *Node {
-	return &Node{host: h, seed: seedOf(0, group, node)}
+	n := new(Node)
+	h.Init(n, group, node)
+	return n
+}
+
+// Init makes n what NewNode returns, for owners that keep a Node within a
+// struct of theirs.
+func (h *Host) Init(n *Node, group, node string) {
+	*n = Node{host: h, seed: seedOf(0, group, node)}
 }
 
 // Step applies one event and appends to fx what must be done, in order. A

@@ -135,7 +135,10 @@ func (w *world) carry(p *sparkplug.Payload, typ sparkplug.Type, device string) {
 // toNode gives the host's view an event and checks what it makes of it.
 func (w *world) toNode(ev session.NodeEvent) {
 	ev.At = w.now
-	w.nfx = w.node.Step(ev, w.nfx[:0])
+	var err error
+	if w.nfx, err = w.both.step(ev, w.nfx[:0]); err != nil {
+		w.fail("%v", err)
+	}
 	for i := range w.nfx {
 		w.nodeEffect(&w.nfx[i])
 	}

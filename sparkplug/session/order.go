@@ -34,7 +34,7 @@ func (n *Node) numbered(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	switch {
 	case !p.HasSeq:
 		return append(fx, drop(&ev, CauseNoSeq, 0))
-	case n.late(&ev):
+	case n.late(ev.At, p):
 		return append(fx, drop(&ev, CauseLate, 0))
 	case n.state != NodeOnline || n.unsure:
 		return n.beforeBirth(ev, fx)
@@ -60,9 +60,8 @@ func (n *Node) numbered(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 // session that has just died. Payload times are compared only for a while after
 // a birth or death: when they are still older then, the node's clock was set
 // back.
-func (n *Node) late(ev *NodeEvent) bool {
-	p := ev.Payload
-	if !p.HasTimestamp || !n.born || ev.At-n.turned > n.host.cfg.LateWindow {
+func (n *Node) late(at int64, p *sparkplug.Payload) bool {
+	if !p.HasTimestamp || !n.born || at-n.turned > n.host.cfg.LateWindow {
 		return false
 	}
 	switch n.state {

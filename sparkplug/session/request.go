@@ -3,12 +3,12 @@ package session
 // request is a host's request for a rebirth. One is in flight at a time; it is
 // an NCMD of QoS 0, so it is repeated until an NBIRTH comes.
 type request struct {
+	heard    bool // anything came since
+	answered bool // an NBIRTH came since
+	cause    Cause
+	tries    int   // how often in a row
 	at       int64 // when to ask, or ask again; 0: there is nothing to ask
 	last     int64 // when it was last asked; 0: never
-	tries    int   // how often in a row
-	answered bool  // an NBIRTH came since
-	heard    bool  // anything came since
-	cause    Cause
 }
 
 // want asks for a rebirth: now, or when the pause after the last request is

@@ -31,12 +31,13 @@ type Def struct {
 // when it is another, values move over by name.
 type Shape struct {
 	defs   []Def
-	first  uint64            // lowest alias
-	last   uint64            // highest alias
-	dense  []uint32          // slot of first+i; nil when aliases lie too far apart
-	sparse map[uint64]uint32 // slot of an alias, then
-	names  []uint32          // hash table of slots, a power of two long, at most 3/4 full
-	seed   maphash.Seed      // of names
+	types  []sparkplug.DataType // of defs
+	first  uint64               // lowest alias
+	last   uint64               // highest alias
+	dense  []uint32             // slot of first+i; nil when aliases lie too far apart
+	sparse map[uint64]uint32    // slot of an alias, then
+	names  []uint32             // hash table of slots, a power of two long, at most 3/4 full
+	seed   maphash.Seed         // of names
 
 	hash uint64 // these two belong to Shapes
 	refs int
@@ -126,6 +127,10 @@ func newShape(metrics []sparkplug.Metric, seed maphash.Seed) (*Shape, birthFault
 			Name: name, Alias: m.Alias, HasAlias: m.HasAlias, Type: m.Value.Type(),
 			Transient: m.Transient, Properties: s.properties(m.Properties),
 		})
+	}
+	s.types = make([]sparkplug.DataType, len(s.defs))
+	for i := range s.defs {
+		s.types[i] = s.defs[i].Type
 	}
 	faults.sameAlias = s.enterAliases(metrics, faults.sameName > 0)
 	return s, faults
