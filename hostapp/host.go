@@ -62,6 +62,7 @@ func (h *Host) Run(ctx context.Context) error {
 	if h.ingest != nil {
 		behind.Go(func() { h.ingest.run(written) })
 	}
+	h.expect(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { watching = h.watch.Run(work) })
 	for _, p := range h.presences {
@@ -75,6 +76,37 @@ func (h *Host) Run(ctx context.Context) error {
 	close(written)
 	behind.Wait()
 	return watching
+}
+
+// expect has the nodes that an earlier run left online asked for their births.
+func (h *Host) expect(ctx context.Context) {
+	if h.cfg.History == nil {
+		return
+	}
+	type node struct{ group, name string }
+	var known []node
+	alive := map[node]bool{}
+	err := h.cfg.History.Events(ctx, history.Filter{NodeOnly: true}, func(e history.Event) bool {
+		n := node{e.Group, e.Node}
+		switch e.Kind {
+		case history.NBIRTH, history.STALE:
+			if _, seen := alive[n]; !seen {
+				known = append(known, n)
+			}
+			alive[n] = true
+		case history.NDEATH:
+			alive[n] = false
+		}
+		return true
+	})
+	if err != nil && ctx.Err() == nil {
+		h.cfg.Log.Error("history: nodes of an earlier run are not asked for", "err", err)
+	}
+	for _, n := range known {
+		if alive[n] {
+			h.watch.Expect(n.group, n.name)
+		}
+	}
 }
 
 // handle takes each Update of the watcher.

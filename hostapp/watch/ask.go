@@ -66,19 +66,31 @@ func (w *Watcher) publishAsks(ctx context.Context) {
 		case a = <-w.asks:
 		}
 		w.mu.Lock()
-		wanted, l := a.node.asked, a.node.link
+		wanted, conns := a.node.asked, w.conns(a.node)
 		a.node.asked = false
-		conn := l.conn
 		w.mu.Unlock()
 		timer.Reset(0)
-		if !wanted || conn == nil {
+		if !wanted || len(conns) == 0 {
 			continue
 		}
 		timer.Reset(every)
-		if err := w.publishRebirth(ctx, conn, a.node.group, a.node.name); err != nil && ctx.Err() == nil {
-			w.cfg.Log.Debug("rebirth request not sent", "group", a.node.group, "node", a.node.name, "err", err)
+		for _, conn := range conns {
+			if err := w.publishRebirth(ctx, conn, a.node.group, a.node.name); err != nil && ctx.Err() == nil {
+				w.cfg.Log.Debug("rebirth request not sent", "group", a.node.group, "node", a.node.name, "err", err)
+			}
 		}
 	}
+}
+
+// conns are the connections on which a node may be reached: its own, or all
+// when it was not heard yet. The lock is held.
+func (w *Watcher) conns(n *node) (conns []Conn) {
+	for _, l := range w.links {
+		if l.conn != nil && (n.link == l || n.link == w.absent) {
+			conns = append(conns, l.conn)
+		}
+	}
+	return conns
 }
 
 // publishRebirth sends one rebirth request.

@@ -136,6 +136,7 @@ func (w *Watcher) apply(now int64, p *pending) {
 	case itemUp:
 		it.link.conn = it.conn
 		w.eachOf(it.link, now, session.NodeHostBack)
+		w.eachOf(w.absent, now, session.NodeExpected)
 	case itemDown:
 		it.link.conn = nil
 		w.eachOf(it.link, now, session.NodeHostLost)

@@ -92,7 +92,7 @@ func (w *Watcher) reachable(group, name string) (*node, error) {
 	switch {
 	case n == nil:
 		return nil, ErrUnknown
-	case n.own.state == Offline || n.link.conn == nil:
+	case n.own.state == Offline || len(w.conns(n)) == 0:
 		return nil, ErrOffline
 	}
 	return n, nil

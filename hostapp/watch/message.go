@@ -64,6 +64,9 @@ func (w *Watcher) route(l *Link, t sparkplug.Topic) (r route, ok bool) {
 		w.nodes[nodeID{n.group, n.name}] = n
 		w.order = append(w.order, n)
 	}
+	if n.link == w.absent {
+		n.link = l
+	}
 	if t.Device == "" {
 		return route{n, &n.own}, true
 	}

@@ -35,6 +35,7 @@ type Watcher struct {
 
 	mu     sync.Mutex // guards all below; never held while calling others
 	links  map[string]*Link
+	absent *Link // of nodes that are expected and were not heard yet
 	host   *session.Host
 	nodes  map[nodeID]*node
 	order  []*node // as they were first heard of
@@ -66,7 +67,7 @@ func New(c Config) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Watcher{
+	w := &Watcher{
 		cfg:   c,
 		queue: make(chan item, c.Queue),
 		ended: make(chan struct{}),
@@ -80,7 +81,24 @@ func New(c Config) (*Watcher, error) {
 		nodes:  map[nodeID]*node{},
 		routes: map[string]route{},
 		stats:  Stats{Rebirths: map[string]uint64{}, Faults: map[string]uint64{}},
-	}, nil
+	}
+	w.absent = &Link{watcher: w}
+	return w, nil
+}
+
+// Expect makes a node known before anything was heard of it, as a history
+// remembers it from an earlier run. Its state is Unknown, and it is asked for
+// its births, on every server, as soon as a connection is up: a node whose
+// values do not change would otherwise stay unseen. Call it before Run. Ids
+// that are not valid and nodes beyond MaxNodes are refused and counted.
+func (w *Watcher) Expect(group, node string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !sparkplug.ValidID(group) || !sparkplug.ValidID(node) {
+		w.stats.Refused++
+		return
+	}
+	w.route(w.absent, sparkplug.Topic{Group: group, Node: node})
 }
 
 // Run owns the state until ctx ends; it then handles what waits in the queue

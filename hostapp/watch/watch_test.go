@@ -218,6 +218,36 @@ func TestTwoServers(t *testing.T) {
 	})
 }
 
+// TestExpect has a node that was not heard yet asked on every server.
+func TestExpect(t *testing.T) {
+	run(t, watch.Config{}, func(p *plant) {
+		p.w.Expect("G", "N")
+		p.w.Expect("G", "a/b")
+		if n, ok := p.w.Node("G", "N"); !ok || n.State != watch.Unknown || n.Server != "" {
+			t.Errorf("before any message: %+v, %v", n, ok)
+		}
+		other, conn2 := p.w.Link("other"), newConn()
+		other.Up(conn2)
+		synctest.Wait()
+		for _, c := range []*conn{p.conn, conn2} {
+			if got := strings.Join(c.topics(), " "); got != "spBv1.0/G/NCMD/N" {
+				t.Errorf("published %s", got)
+			}
+		}
+		p.want("rebirth N (host connection lost)")
+		p.link = other
+		p.born(now(), 0)
+		if n, _ := p.w.Node("G", "N"); n.State != watch.Online || n.Server != "other" {
+			t.Errorf("after its births: %+v", n)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := p.w.Stats(); s.Refused != 1 || len(conn2.topics()) != 1 {
+			t.Errorf("%d refused, published %v", s.Refused, conn2.topics())
+		}
+	})
+}
+
 func TestCommand(t *testing.T) {
 	run(t, watch.Config{}, func(p *plant) {
 		p.born(now(), 0)

@@ -107,6 +107,10 @@ func (n *Node) Step(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 		if n.state == NodeOffline || n.state == NodeUnknown && n.born {
 			return n.want(ev.At, CauseHostLost, fx)
 		}
+	case NodeExpected:
+		if n.state == NodeUnknown && !n.born {
+			return n.want(ev.At, CauseHostLost, fx)
+		}
 	case NodeRebirth:
 		return n.wantNow(ev.At, CauseOperator, fx)
 	}

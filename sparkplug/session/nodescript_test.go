@@ -21,6 +21,7 @@ type nodeScript struct {
 var nodeEvents = map[string]session.NodeEventKind{
 	"tick": session.NodeTick, "host-lost": session.NodeHostLost, "host-back": session.NodeHostBack,
 	"operator-rebirth": session.NodeRebirth, "malformed": session.NodeMalformed,
+	"expected": session.NodeExpected,
 }
 
 func (s *nodeScript) step(at int64, name string, words []string) ([]string, error) {
