@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/magneto-iiot/magneto/hostapp/watch"
 	"github.com/magneto-iiot/magneto/internal/metrics"
@@ -17,12 +18,21 @@ const bodyLimit = 1 << 20
 // routes puts every call in its place.
 func (h *Host) routes() http.Handler {
 	mux := http.NewServeMux()
-	call := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 			if err := f(w, r); err != nil {
 				writeProblem(w, r, err)
 			}
+		})
+	}
+	// Every path has one method; any other is refused as such.
+	call := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
+		handle(pattern, f)
+		method, path, _ := strings.Cut(pattern, " ")
+		handle(path, func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Allow", method)
+			return refuse(405, "here is %s only", method)
 		})
 	}
 	const node = "/v1/nodes/{group}/{node}"
@@ -38,7 +48,7 @@ func (h *Host) routes() http.Handler {
 	call("GET /readyz", h.getReady)
 	call("GET /{$}", h.getPage)
 	call("GET /style.css", getStyle)
-	call("/v1/", func(http.ResponseWriter, *http.Request) error { return refuse(404, "no such resource") })
+	handle("/v1/", func(http.ResponseWriter, *http.Request) error { return refuse(404, "no such resource") })
 	mux.Handle("GET /metrics", metrics.Handler(h.gather))
 	if h.cfg.Prometheus != nil {
 		mux.Handle("/prometheus/", h.cfg.Prometheus)
@@ -211,6 +221,9 @@ func readValue(body io.Reader) (json.RawMessage, error) {
 	if err := d.Decode(&in); err != nil {
 		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, refuse(413, "the body is longer than %d bytes", tooLong.Limit)
+		}
+		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return nil, refuse(400, `the body is not {"value": ...}`) // err would name types of ours
 		}
 		return nil, refuse(400, `the body is not {"value": ...}: %v`, err)
 	}

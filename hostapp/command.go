@@ -169,10 +169,14 @@ func inRange(m *watch.MetricInfo, v sparkplug.Value) error {
 		return nil
 	}
 	x := v.Float64()
-	if lo, ok := bound(m.Properties, "writeMin", "min"); ok && !(x >= lo.Float64()) {
+	lo, bounded := bound(m.Properties, "writeMin", "min")
+	hi, capped := bound(m.Properties, "writeMax", "max")
+	switch {
+	case math.IsNaN(x) && (bounded || capped):
+		return refuse(422, "NaN is within no bounds")
+	case bounded && x < lo.Float64():
 		return refuse(422, "%s is below the minimum, %s", v, lo)
-	}
-	if hi, ok := bound(m.Properties, "writeMax", "max"); ok && !(x <= hi.Float64()) {
+	case capped && x > hi.Float64():
 		return refuse(422, "%s is above the maximum, %s", v, hi)
 	}
 	return nil

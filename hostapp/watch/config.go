@@ -12,11 +12,17 @@ import (
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
-// Conn is what a watcher needs of an MQTT connection. *mqtt.Conn is one; an
-// in-process broker's is another.
+// Message is one MQTT message: Topic, Payload, QoS, Retain.
+type Message = mqtt.Message
+
+// Filter is one MQTT subscription: Topic, QoS.
+type Filter = mqtt.Filter
+
+// Conn is what a watcher needs of an MQTT connection: write it over your own
+// client. The module's own connection and its in-process broker's have it too.
 type Conn interface {
-	Publish(ctx context.Context, m mqtt.Message) error
-	Subscribe(ctx context.Context, filters ...mqtt.Filter) error
+	Publish(ctx context.Context, m Message) error
+	Subscribe(ctx context.Context, filters ...Filter) error
 	Done() <-chan struct{} // closed when the connection is gone
 	Err() error            // why, once Done is closed
 	Disconnect(ctx context.Context) error
@@ -25,7 +31,7 @@ type Conn interface {
 // Dial opens one connection to one server, with a clean session. It calls
 // onMessage in the order of arrival, from one goroutine; onMessage never
 // blocks and keeps the payload. A will of nil is none.
-type Dial func(ctx context.Context, will *mqtt.Message, onMessage func(mqtt.Message)) (Conn, error)
+type Dial func(ctx context.Context, will *Message, onMessage func(Message)) (Conn, error)
 
 // Config says how a watcher behaves. Its zero value works.
 type Config struct {
