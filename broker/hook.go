@@ -24,12 +24,22 @@ func (h *hook) ID() string { return "magneto" }
 func (h *hook) Provides(kind byte) bool {
 	switch kind {
 	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnDisconnect, mqtt.OnACLCheck,
-		mqtt.OnSubscribe, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnWill:
+		mqtt.OnSubscribe, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnWill, mqtt.OnPacketRead:
 		return true
 	case mqtt.OnPacketSent:
 		return h.b.draining.Load() != nil
 	}
 	return false
+}
+
+// OnPacketRead lets an empty password pass, which MQTT allows and the engine
+// takes for a missing one: clients send it when none was set. What it is worth
+// is for the policy to say.
+func (h *hook) OnPacketRead(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Type == packets.Connect && len(pk.Connect.Password) == 0 {
+		pk.Connect.PasswordFlag = false
+	}
+	return pk, nil
 }
 
 // OnConnect decides whether a client may come in. The engine asks nobody about

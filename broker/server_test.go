@@ -114,6 +114,15 @@ func TestOldClients(t *testing.T) {
 	last.want(t, "\x31\x31"+string(str("$sparkplug/certificates/spBv1.0/G/NBIRTH/n"))+"birth")
 }
 
+// TestEmptyPassword: a user name and password of no characters are none.
+func TestEmptyPassword(t *testing.T) {
+	b, stop := serve(t, broker.Config{})
+	defer stop()
+	c := dialOld(t, b, "e1", 0xC2, "", "")
+	c.send(t, []byte{0xC0, 0})
+	c.want(t, "\xd0\x00")
+}
+
 func TestWebSocket(t *testing.T) {
 	b, _ := serve(t, broker.Config{WebSocket: "127.0.0.1:0"})
 	ws := func(ctx context.Context, _, _ string) (net.Conn, error) {
