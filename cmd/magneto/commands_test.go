@@ -90,6 +90,7 @@ func TestCommands(t *testing.T) {
 		"write":           {[]string{"write", "Demo/PumpStation/Pump1", "SetSpeed", "900"}, exitOK, "SetSpeed = 900 at 20"},
 		"write as JSON":   {[]string{"write", "--json", "Demo/PumpStation/Tank1", "Valve", "40"}, exitOK, `"value":40`},
 		"write a node":    {[]string{"write", "Demo/PumpStation", "Site/Setpoint", "22.5"}, exitOK, "Site/Setpoint = 22.5"},
+		"write below 0":   {[]string{"write", "Demo/PumpStation/Pump1", "SetSpeed", "-5"}, exitFailed, "422"},
 		"wrong type":      {[]string{"write", "Demo/PumpStation/Pump1", "SetSpeed", "fast"}, exitFailed, "422"},
 		"out of range":    {[]string{"write", "Demo/PumpStation/Pump1", "SetSpeed", "90000"}, exitFailed, "422"},
 		"read-only":       {[]string{"write", "Demo/PumpStation/Pump1", "Speed", "1"}, exitFailed, "422"},

@@ -83,6 +83,8 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.runFor, errTimeUp)
 		defer cancel()
 	}
+	ctx, stop := untilHangup(ctx)
+	defer stop()
 	d, err := a.openDemo(ctx, o)
 	if err != nil {
 		return err
@@ -104,6 +106,11 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 	if d.replay != nil {
 		parts = append(parts, part{"replay", func(ctx context.Context) error { return a.followReplay(ctx, d, o.json) }})
 	}
+	parts = append(parts, part{"goodbye", func(ctx context.Context) error {
+		<-ctx.Done() // the first part to stop
+		a.say("demo: stopping")
+		return nil
+	}})
 	err = errors.Join(runParts(ctx, parts...), d.close())
 	if err == nil && o.check && failed != 0 && errors.Is(context.Cause(ctx), errTimeUp) {
 		return &exitError{code: exitAssertion, err: fmt.Errorf("demo: %d of %d checks failed", failed, len(d.checks()))}

@@ -51,6 +51,9 @@ func (s *screen) update(u *watch.Update) {
 	case watch.Birth:
 		s.app.say(" ✓ %-11s %s born with %d metrics", messageType(u), where, u.Shape.Len())
 	case watch.Death, watch.Lost, watch.Rebirth:
+		if inferred(u) {
+			break
+		}
 		s.app.say(" ✗ %-11s %s: %s", messageType(u), where, u.Reason())
 	}
 	s.mu.Lock()

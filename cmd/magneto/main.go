@@ -55,6 +55,9 @@ type app struct {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
+	if cmd, _, err := root.Find(args); err == nil && cmd.Name() == "write" {
+		args = valueLast(args)
+	}
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -82,6 +85,11 @@ func (a *app) root() *cobra.Command {
 		Long: `magneto is the plant and cloud side of Magneto, and its tools.
 
 Start with 'magneto demo': a whole plant on this machine, nothing to install.
+
+SIGTERM (exit code 0) and SIGINT (130) stop a running command gracefully: edge
+nodes and hosts say their proper death first. At SIGHUP host, broker and all
+check their configuration file again and log its faults; a change takes effect
+at the next start. At SIGHUP the demo stops as at SIGTERM.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 invalid configuration, 4 a check or
 assertion failed, 5 unreachable, 130 interrupted.`,

@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/magneto-iiot/magneto/hostapp"
 	"github.com/magneto-iiot/magneto/internal/config"
+	"github.com/magneto-iiot/magneto/internal/mqtt"
 )
 
 // plant is the configuration of the plant side: broker, host, history.
@@ -93,30 +92,51 @@ func checkPlant(p *plant, c *config.Checker) {
 	p.Host.Check("host", c)
 	p.HTTP.Check("http", c)
 	(&hostapp.HistorySection{Embedded: p.History.Embedded}).Check("history", c)
-	for path, addr := range map[string]string{"broker.listen": p.Broker.Listen, "broker.websocket": p.Broker.WebSocket} {
-		checkListen(c, path, addr)
-	}
+	checkListen(c, "http.listen", p.HTTP.Listen) // what its own check lets pass
+	checkListen(c, "broker.listen", p.Broker.Listen)
+	checkListen(c, "broker.websocket", p.Broker.WebSocket)
+	checkServices(&p.Services, c)
 	if p.History.Influx.URL != "" {
 		c.Faultf("history.influx.url", "InfluxDB is not in this version: leave it empty")
 	}
 	if len(p.Auth) > 0 {
 		c.Faultf("auth", "users and tokens are not in this version: leave it empty")
 	}
-	if (p.MQTT.Cert == "") != (p.MQTT.Key == "") {
-		c.Faultf("mqtt", "cert and key belong together: set both or none")
-	}
+	checkTLS(&p.MQTT, c)
 }
 
 func checkServers(p *plant, c *config.Checker) {
 	for i, s := range p.MQTT.Servers {
 		path := config.Index("mqtt.servers", i)
-		u, err := url.Parse(s)
-		switch {
-		case err != nil || u.Hostname() == "" || !slices.Contains([]string{"mqtt", "mqtts"}, u.Scheme):
-			c.Faultf(path, "%q is no server: write mqtt://host:1883 or mqtts://host:8883", s)
+		switch u, err := parseServer(s); {
+		case err != nil:
+			c.Faultf(path, "%v", err)
 		case u.Scheme == "mqtt" && !p.MQTT.Insecure && !loopback(u.Hostname()):
 			c.Faultf(path, "%s is another machine: use mqtts://, or say insecure: true", u.Host)
 		}
+	}
+}
+
+func checkTLS(m *plantMQTT, c *config.Checker) {
+	if (m.Cert == "") != (m.Key == "") {
+		c.Faultf("mqtt", "cert and key belong together: set both or none")
+		return
+	}
+	if _, err := mqtt.LoadTLS(m.CA, m.Cert, m.Key); err != nil {
+		path := "mqtt.cert"
+		if strings.HasPrefix(err.Error(), "mqtt: ca:") {
+			path = "mqtt.ca"
+		}
+		c.Faultf(path, "%s", strings.TrimPrefix(err.Error(), "mqtt: "))
+	}
+}
+
+func checkServices(s *plantServices, c *config.Checker) {
+	if d := s.Database; d != "" && !strings.HasPrefix(d, "sqlite:") && !strings.HasPrefix(d, "postgres://") {
+		c.Faultf("services.database", "neither sqlite: nor postgres://..., and the services are not in this version: leave it out")
+	}
+	if len(s.URLs) > 0 {
+		c.Faultf("services.urls", "the services are not in this version: leave it empty")
 	}
 }
 
@@ -127,23 +147,6 @@ func checkListen(c *config.Checker, path, addr string) {
 	if err := onLoopback(addr); err != nil {
 		c.Faultf(path, "%v", err)
 	}
-}
-
-// onLoopback refuses addresses that other machines reach.
-func onLoopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%q is no address: write host:port", addr)
-	case !loopback(host):
-		return fmt.Errorf("%s is open to the network, which needs users (not in this version): use 127.0.0.1", addr)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // dir is a folder under data_dir.

@@ -23,7 +23,11 @@ func (a *app) rebirthCmd() *cobra.Command {
 		if t.device != "" {
 			return usagef("%q: a node is born anew with all its devices: want GROUP/NODE", args[0])
 		}
-		if err := newHostClient(*base).do(cmd.Context(), http.MethodPost, t.path()+"/rebirth", nil, nil); err != nil {
+		host, err := hostAt(*base)
+		if err != nil {
+			return err
+		}
+		if err := host.do(cmd.Context(), http.MethodPost, t.path()+"/rebirth", nil, nil); err != nil {
 			return fmt.Errorf("rebirth %s: %w", t, err)
 		}
 		a.say("rebirth of %s requested", t)

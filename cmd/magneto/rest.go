@@ -24,6 +24,14 @@ func newHostClient(base string) *hostClient {
 	return &hostClient{url: strings.TrimSuffix(base, "/"), http: http.Client{Timeout: 30 * time.Second}}
 }
 
+// hostAt is the client of the host that --url names.
+func hostAt(base string) (*hostClient, error) {
+	if err := parseHostURL(base); err != nil {
+		return nil, usagef("--url: %v", err)
+	}
+	return newHostClient(base), nil
+}
+
 // urlFlag adds the flag that says where the host is.
 func urlFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("url", "http://127.0.0.1:8080", "address of the host's REST API")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,19 +31,22 @@ func (a *app) allCmd() *cobra.Command {
 	}
 	file := fileFlag(cmd)
 	cmd.RunE = a.begin(func(cmd *cobra.Command, _ []string) error {
-		p, err := needPlant(*file)
+		src, err := openSource(func() (*plant, error) { return needPlant(*file) }, a.log)
 		if err != nil {
 			return err
 		}
+		defer src.close()
+		p := src.running
 		if len(p.MQTT.Servers) > 0 {
-			return a.runHost(cmd.Context(), p, remoteServers(p, a.log))
+			return a.runRemoteHost(cmd.Context(), src)
 		}
 		b, err := openBroker(p, a.log)
 		if err != nil {
 			return err
 		}
+		a.sayListening(b)
 		server := hostapp.Server{Name: "mqtt://" + b.Addr(), Dial: inproc(b, p.Host.ID)}
-		return a.runHost(cmd.Context(), p, []hostapp.Server{server}, part{"broker", b.Run})
+		return a.runHost(cmd.Context(), src, []hostapp.Server{server}, part{"broker", b.Run})
 	})
 	return cmd
 }
@@ -56,20 +60,23 @@ func (a *app) brokerCmd() *cobra.Command {
 	file := fileFlag(cmd)
 	addr := cmd.Flags().String("mqtt", "", "address to listen on instead of the configured one (default 127.0.0.1:1883)")
 	cmd.RunE = a.begin(func(cmd *cobra.Command, _ []string) error {
-		p := defaultPlant()
+		var load func() (*plant, error)
 		if *file != "" {
-			var err error
-			if p, err = loadPlant(*file); err != nil {
-				return err
-			}
+			load = func() (*plant, error) { return loadPlant(*file) }
 		}
-		p.Broker.Listen = cmp.Or(*addr, p.Broker.Listen)
-		b, err := openBroker(p, a.log)
+		src, err := openSource(load, a.log)
 		if err != nil {
 			return err
 		}
-		a.log.Info("ready", "mqtt", b.Addr())
-		return runParts(cmd.Context(), part{"broker", b.Run})
+		defer src.close()
+		p := *src.running
+		p.Broker.Listen = cmp.Or(*addr, p.Broker.Listen)
+		b, err := openBroker(&p, a.log)
+		if err != nil {
+			return err
+		}
+		a.sayListening(b)
+		return runParts(cmd.Context(), part{"broker", b.Run}, src.part())
 	})
 	return cmd
 }
@@ -82,16 +89,23 @@ func (a *app) hostCmd() *cobra.Command {
 	}
 	file := fileFlag(cmd)
 	cmd.RunE = a.begin(func(cmd *cobra.Command, _ []string) error {
-		p, err := needPlant(*file)
+		src, err := openSource(func() (*plant, error) { return hostPlant(*file) }, a.log)
 		if err != nil {
 			return err
 		}
-		if len(p.MQTT.Servers) == 0 {
-			return errNoServers
-		}
-		return a.runHost(cmd.Context(), p, remoteServers(p, a.log))
+		defer src.close()
+		return a.runRemoteHost(cmd.Context(), src)
 	})
 	return cmd
+}
+
+// hostPlant is the configuration of a host alone.
+func hostPlant(file string) (*plant, error) {
+	p, err := needPlant(file)
+	if err == nil && len(p.MQTT.Servers) == 0 {
+		return nil, errNoServers
+	}
+	return p, err
 }
 
 func needPlant(file string) (*plant, error) {
@@ -105,23 +119,47 @@ func openBroker(p *plant, log *slog.Logger) (*broker.Broker, error) {
 	return broker.New(broker.Config{Listen: p.Broker.Listen, WebSocket: p.Broker.WebSocket, Log: log})
 }
 
+// sayListening logs where a broker is.
+func (a *app) sayListening(b *broker.Broker) {
+	at := []any{"mqtt", b.Addr()}
+	if web := b.WebSocketAddr(); web != "" {
+		at = append(at, "websocket", web)
+	}
+	a.log.Info("broker listens", at...)
+}
+
 // remoteServers are the MQTT servers of the configuration, which is checked.
-func remoteServers(p *plant, log *slog.Logger) []hostapp.Server {
+func remoteServers(p *plant, log *slog.Logger) ([]hostapp.Server, error) {
 	m := p.MQTT
+	tls, err := mqtt.LoadTLS(m.CA, m.Cert, m.Key)
+	if err != nil {
+		return nil, &exitError{exitConfig, fmt.Errorf("mqtt: %w", err)}
+	}
 	servers := make([]hostapp.Server, len(m.Servers))
 	for i, s := range m.Servers {
 		c := mqtt.Config{
 			Server: s, ClientID: cmp.Or(m.ClientID, p.Host.ID),
 			Username: m.Username, Password: m.Password.Reveal(), KeepAlive: m.Keepalive.Std(), Log: log,
+			TLS: tls,
 		}
 		servers[i] = hostapp.Server{Name: s, Dial: dialer(c)}
 	}
-	return servers
+	return servers, nil
+}
+
+// runRemoteHost runs a host on the MQTT servers of its configuration.
+func (a *app) runRemoteHost(ctx context.Context, src *source) error {
+	servers, err := remoteServers(src.running, a.log)
+	if err != nil {
+		return err
+	}
+	return a.runHost(ctx, src, servers)
 }
 
 // runHost runs a host with its history and its HTTP face, after the parts that
 // it leans on.
-func (a *app) runHost(ctx context.Context, p *plant, servers []hostapp.Server, before ...part) error {
+func (a *app) runHost(ctx context.Context, src *source, servers []hostapp.Server, parts ...part) error {
+	p := src.running
 	h, err := openHost(p, servers, a.log)
 	if err != nil {
 		return err
@@ -130,9 +168,35 @@ func (a *app) runHost(ctx context.Context, p *plant, servers []hostapp.Server, b
 	if err != nil {
 		return errors.Join(err, h.close())
 	}
-	a.log.Info("ready", "http", ln.Addr().String(), "host", p.Host.ID)
-	err = runParts(ctx, append(before, part{"host", h.Run}, serveHTTP(ln, h.Handler()))...)
-	return errors.Join(err, h.close())
+	names := make([]string, len(servers))
+	for i, s := range servers {
+		names[i] = s.Name
+	}
+	// Ready is what /readyz says: later, when it is on every server.
+	a.log.Info("started", "host", p.Host.ID, "http", ln.Addr().String(), "servers", names)
+	parts = append(parts, part{"host", h.Run}, serveHTTP(ln, h.Handler()), part{"ready", a.sayReady(h.Host)}, src.part())
+	return errors.Join(runParts(ctx, parts...), h.close())
+}
+
+// readyEvery is how often a host is asked whether it is on every server.
+const readyEvery = 200 * time.Millisecond
+
+// sayReady logs once that the host came on every server.
+func (a *app) sayReady(h *hostapp.Host) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(readyEvery)
+		defer tick.Stop()
+		for !h.Online() {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+		}
+		a.log.Info("ready")
+		<-ctx.Done()
+		return nil
+	}
 }
 
 // host is a host with the store under it.

@@ -27,7 +27,7 @@ register map goes to stdout.`,
 		Args: cobra.NoArgs,
 	}
 	f := cmd.Flags()
-	addr := f.String("listen", "127.0.0.1:1502", "address of the Modbus TCP server")
+	addr := f.String("listen", "127.0.0.1:1502", "address of the Modbus TCP server; loopback only")
 	model := f.String("model", "pump", "machine to simulate: pump or tank")
 	seed := f.Uint64("seed", 42, "of the machine's randomness")
 	replay := f.String("replay", "", "CSV file to serve instead of a machine")
@@ -37,6 +37,9 @@ register map goes to stdout.`,
 		m, err := newMachine(*model, *seed, *replay, *speed)
 		if err != nil {
 			return err
+		}
+		if err := onLoopback(*addr); err != nil {
+			return usagef("--listen: %v", err)
 		}
 		s, err := plc.Listen(cmd.Context(), *addr, m)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/magneto-iiot/magneto/hostapp/watch"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
 func (a *app) tapCmd() *cobra.Command {
@@ -32,11 +33,23 @@ A FILTER is an MQTT topic filter and chooses what is printed.`,
 	base := urlFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object a line")
 	cmd.RunE = a.begin(func(cmd *cobra.Command, filters []string) error {
+		for _, f := range filters {
+			if !watch.ValidFilter(f) {
+				return usagef("%q is not an MQTT topic filter: + fills a level, # the last one", f)
+			}
+		}
+		if _, err := parseServer(*server); err != nil {
+			return usagef("--mqtt: %v", err)
+		}
+		host, err := hostAt(*base)
+		if err != nil {
+			return err
+		}
 		print := a.printUpdate
 		if *asJSON {
 			print = a.printUpdateJSON
 		}
-		return a.tap(cmd.Context(), *server, newHostClient(*base), filters, print)
+		return a.tap(cmd.Context(), *server, host, filters, print)
 	})
 	return cmd
 }
@@ -49,7 +62,7 @@ func (a *app) tap(ctx context.Context, server string, host *hostClient, filters 
 	w, err := watch.New(watch.Config{
 		Passive: true, Log: a.log,
 		Handler: func(u *watch.Update) {
-			if !passes(u, filters) {
+			if ctx.Err() != nil && u.Kind == watch.Lost || inferred(u) || !passes(u, filters) {
 				return
 			}
 			if err := print(u); err != nil {
@@ -113,6 +126,13 @@ func (a *app) askHost(ctx context.Context, host *hostClient, asked <-chan target
 			}
 		}
 	}
+}
+
+// inferred says that an update tells of no message and no news: the devices of
+// a node that is born anew are offline until their own births, and those of a
+// node that was lost are lost with it.
+func inferred(u *watch.Update) bool {
+	return u.Kind == watch.Death && u.Cause == session.CauseBorn || u.Kind == watch.Lost && u.Device != ""
 }
 
 // messageType is the type of the message behind an update, or what else it

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -21,7 +24,8 @@ func (a *app) writeCmd() *cobra.Command {
 		Long: `Write a metric through the host's REST API. It returns once the equipment has
 the new value and it was reported back, or says why not.
 
-VALUE is JSON (12.5, true, "text", [1,2]); what is not JSON is taken as text.`,
+VALUE is JSON (12.5, -5, true, "text", [1,2]); what is not JSON is taken as
+text. Before another value or metric that starts with - write --.`,
 		Example: "  magneto write Demo/PumpStation/Pump1 SetSpeed 900",
 		Args:    cobra.ExactArgs(3),
 	}
@@ -32,9 +36,13 @@ VALUE is JSON (12.5, true, "text", [1,2]); what is not JSON is taken as text.`,
 		if err != nil {
 			return err
 		}
+		host, err := hostAt(*base)
+		if err != nil {
+			return err
+		}
 		var answer confirmed
 		body := map[string]json.RawMessage{"value": jsonOrText(args[2])}
-		if err := newHostClient(*base).do(cmd.Context(), http.MethodPut, t.metricPath(args[1]), body, &answer); err != nil {
+		if err := host.do(cmd.Context(), http.MethodPut, t.metricPath(args[1]), body, &answer); err != nil {
 			return fmt.Errorf("write %s %s: %w", t, args[1], err)
 		}
 		if *asJSON {
@@ -44,6 +52,20 @@ VALUE is JSON (12.5, true, "text", [1,2]); what is not JSON is taken as text.`,
 		return nil
 	})
 	return cmd
+}
+
+// valueLast moves a negative number among the arguments of write behind a --,
+// so that it is the value, which is the last argument, and no flag.
+func valueLast(args []string) []string {
+	if slices.Contains(args, "--") {
+		return args
+	}
+	for i, s := range args {
+		if _, err := strconv.ParseFloat(s, 64); err == nil && strings.HasPrefix(s, "-") {
+			return append(slices.Delete(slices.Clone(args), i, i+1), "--", s)
+		}
+	}
+	return args
 }
 
 // jsonOrText takes s as JSON if it is, else as a text.
