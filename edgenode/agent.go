@@ -63,7 +63,10 @@ type Agent struct {
 	disk      *disk
 	conn      conn
 	session   uint32
-	broken    error // why the connection must be given up
+	server    string // of the session
+	deaths    int    // of devices, told to end the session
+	rewound   uint32 // the session whose births have told again what was in doubt
+	broken    error  // why the connection must be given up
 	stopped   bool
 	cancel    context.CancelFunc // of the dial in progress
 	tasks     sync.WaitGroup
@@ -210,6 +213,7 @@ const goodbyeTime = 5 * time.Second
 func (a *Agent) goodbye() {
 	limit := time.NewTimer(goodbyeTime - time.Second)
 	defer limit.Stop()
+	a.deaths = 0
 	a.step(session.EdgeEvent{Kind: session.EdgeStop})
 	for !a.stopped {
 		select {

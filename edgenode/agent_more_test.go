@@ -2,12 +2,17 @@ package edgenode
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/magneto-iiot/magneto/edgenode/driver"
+	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
@@ -99,6 +104,140 @@ func TestAgentAnswersRebirth(t *testing.T) {
 			t.Errorf("sent %q after ten requests", got)
 		}
 	})
+}
+
+// TestAgentRebirthTellsNothingTwice checks that a rebirth on a link that is
+// well sends nothing again, and that a new connection still does.
+func TestAgentRebirthTellsNothingTwice(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(onePress)
+		pass(2500 * time.Millisecond)
+		seen := map[int64]bool{} // times of what came as data
+		again := func() (n int) {
+			for _, m := range st.s.takeMetrics() {
+				if m.typ == sparkplug.DDATA && seen[m.time] {
+					n++
+				}
+				seen[m.time] = seen[m.time] || m.typ == sparkplug.DDATA
+			}
+			return n
+		}
+		for v := range 10 {
+			st.m.do(func() { st.m.values["1:speed"] = float32(v + 1) })
+			pass(time.Second)
+			if v%2 == 0 {
+				st.s.command("spBv1.0/G/NCMD/E", sparkplug.Metric{Name: sparkplug.MetricRebirth, Value: sparkplug.Boolean(true)})
+			}
+		}
+		pass(10 * time.Second)
+		births := 0
+		for _, m := range st.s.take() {
+			if m == "NBIRTH" {
+				births++
+			}
+		}
+		if n := again(); n != 0 || births < 3 {
+			t.Errorf("%d reports were sent again after %d births", n, births)
+		}
+		st.s.cut(false)
+		pass(10 * time.Second)
+		if n := again(); n == 0 {
+			t.Error("nothing was sent again on the new connection")
+		}
+	})
+}
+
+// TestAgentBirthsRefused checks that a device is born though its equipment
+// refuses all of its addresses, and that it dies and returns like any other.
+func TestAgentBirthsRefused(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		bad := func(b bool) {
+			st.m.do(func() { st.m.bad["1:speed"], st.m.bad["1:set"] = b, b })
+		}
+		bad(true)
+		st.start(onePress)
+		pass(2 * time.Second)
+		if got := st.s.take(); !slices.Equal(got, []string{"NBIRTH", "DBIRTH Press"}) {
+			t.Errorf("sent %q", got)
+		}
+		for _, m := range st.s.takeMetrics() {
+			if m.device == "Press" && (!m.null || m.quality != 0) {
+				t.Errorf("born with %+v", m)
+			}
+		}
+		bad(false)
+		pass(2 * time.Minute)
+		good := 0
+		for _, m := range st.s.takeMetrics() {
+			if m.quality == 192 && !m.null {
+				good++
+			}
+		}
+		if good != 2 {
+			t.Errorf("%d metrics became good", good)
+		}
+		bad(true)
+		pass(time.Minute)
+		st.s.take()
+		st.m.do(func() { st.m.off = true })
+		pass(2 * time.Minute)
+		st.m.do(func() { st.m.off = false })
+		pass(15 * time.Second)
+		if got := st.s.take(); !slices.Equal(got, []string{"DDEATH Press", "DBIRTH Press"}) {
+			t.Errorf("sent %q when the equipment left and returned", got)
+		}
+	})
+}
+
+// TestAgentSays checks what the operator reads of a server that is away, comes,
+// is lost and returns, and of the end.
+func TestAgentSays(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		said := func(want string) {
+			t.Helper()
+			if n := strings.Count(st.log.String(), want); n != 1 {
+				t.Errorf("said %d times: %s", n, want)
+			}
+		}
+		serve := func(down bool) {
+			st.s.mu.Lock()
+			st.s.down = down
+			st.s.mu.Unlock()
+		}
+		serve(true)
+		st.start(onePress)
+		pass(time.Minute)
+		said(`level=WARN msg="waiting for MQTT server mqtt://127.0.0.1: refused; trying again"`)
+		serve(false)
+		pass(time.Minute)
+		said(`level=INFO msg=online`)
+		st.log.Reset()
+		st.s.cut(true)
+		pass(time.Minute)
+		said(`level=WARN msg="connection to MQTT server mqtt://127.0.0.1 lost: cut; trying again"`)
+		said(`waiting for MQTT server`)
+		serve(false)
+		pass(time.Minute)
+		said(`level=INFO msg=online`)
+		st.stop()
+		said(`level=INFO msg=stopped group=G node=E devices=1`)
+	})
+}
+
+// TestFailedWords checks that the words of one failure are the same each time,
+// whatever local port it had.
+func TestFailedWords(t *testing.T) {
+	op := &net.OpError{Op: "dial", Net: "tcp", Source: &net.TCPAddr{Port: 40001}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for want, err := range map[string]error{
+		"waiting for MQTT server mqtt://h: connection refused; trying again":                        &mqtt.DialError{Server: "mqtt://h", Err: op},
+		"waiting for MQTT server mqtt://h: the broker refused: not authorized (0x87); trying again": &mqtt.DialError{Server: "mqtt://h", Code: 0x87},
+		"waiting for MQTT server mqtt://h: ca: open x: no such file or directory; trying again": fmt.Errorf("mqtt: ca: %w",
+			&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}),
+	} {
+		if got := failedWords("mqtt://h", err); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
 }
 
 // TestAgentSplits checks that texts beyond one message go into several.

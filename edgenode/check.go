@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ func compile(c Config, drivers Drivers, check *config.Checker) *plan {
 		check.Faultf("version", "want version: 1, the only one there is")
 	}
 	k.ids()
+	if c.MQTT.KeepAlive == 0 && check.Has("mqtt.keepalive") {
+		check.Faultf("mqtt.keepalive", "want 1s to 65535s, not 0s: the session of a dead link would never end")
+	}
 	k.servers()
 	k.classes()
 	if c.Spool.ReplayRate < 0 {
@@ -83,17 +87,32 @@ func (k *compiler) ids() {
 // Spec: tck-id-intro-group-id-chars, tck-id-intro-edge-node-id-chars,
 // tck-id-intro-device-id-chars.
 func (k *compiler) id(path, id string) {
-	if id == "" {
-		k.check.Faultf(path, "%s is missing: give a Sparkplug id", path[strings.LastIndexByte(path, '.')+1:])
-	} else if !sparkplug.ValidID(id) {
-		k.check.Faultf(path, "%q is no Sparkplug id: it is longer than %d bytes or holds one of / + #", id, sparkplug.MaxID)
+	switch i := strings.IndexAny(id, "/+#\x00"); {
+	case id == "":
+		k.check.Faultf(path, "%s is missing: give a Sparkplug id", k.missing(path))
+	case i >= 0:
+		k.check.Faultf(path, "%.40q is no Sparkplug id: it must not hold %q", id, id[i:i+1])
+	case len(id) > sparkplug.MaxID:
+		k.check.Faultf(path, "%.40q is no Sparkplug id: it has %d bytes, the limit is %d", id, len(id), sparkplug.MaxID)
+	case !sparkplug.ValidID(id):
+		k.check.Faultf(path, "%.40q is no Sparkplug id: it is not UTF-8", id)
 	}
+}
+
+// missing names what is not in the file: by its key, or by its path when the
+// section around it is missing too.
+func (k *compiler) missing(path string) string {
+	i := strings.LastIndexByte(path, '.')
+	if k.check.Has("") && !k.check.Has(path[:max(i, 0)]) {
+		return path
+	}
+	return path[i+1:]
 }
 
 func (k *compiler) servers() {
 	m := &k.cfg.MQTT
 	if len(m.Servers) == 0 {
-		k.check.Faultf("mqtt.servers", "servers is missing: give at least one server, like mqtts://broker:8883")
+		k.check.Faultf("mqtt.servers", "%s is missing: give at least one server, like mqtts://broker:8883", k.missing("mqtt.servers"))
 	}
 	for i, s := range m.Servers {
 		if why := badServer(s, m.Insecure); why != "" {
@@ -127,6 +146,8 @@ func badServer(s string, insecure bool) string {
 		return "want mqtt:// or mqtts://, not " + u.Scheme + "://" + form
 	case u.Hostname() == "":
 		return "no host" + form
+	case badPort(u.Port()):
+		return "port " + u.Port() + " is none of 1 to 65535" + form
 	case u.User != nil:
 		return "user and password go into mqtt.username and mqtt.password_file, not into the URL"
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
@@ -135,6 +156,12 @@ func badServer(s string, insecure bool) string {
 		return "mqtt:// sends everything in the clear, so it is for this machine only: use mqtts://, or set mqtt.insecure: true"
 	}
 	return ""
+}
+
+// badPort says whether a port, which may be empty, does not exist.
+func badPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port != "" && (err != nil || n == 0)
 }
 
 func loopback(host string) bool {

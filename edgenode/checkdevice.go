@@ -21,10 +21,6 @@ func (k *compiler) nodeMetrics() []placed {
 	var out []placed
 	for i, m := range k.cfg.Metrics {
 		o := origin{path: config.Index("metrics", i)}
-		switch m.Name {
-		case sparkplug.MetricBdSeq, sparkplug.MetricRebirth, metricNextServer:
-			o.fault(k.check, "name", "%q is the session's own metric", m.Name)
-		}
 		if m.Addr != "" {
 			o.fault(k.check, "addr", "a metric of the node has no connection: leave out addr, or put it into a device")
 		}
@@ -136,8 +132,13 @@ func (k *compiler) metrics(d *deviceDef, all []placed) {
 	d.metrics = make([]metricDef, 0, len(all))
 	for i := range all {
 		p := &all[i]
-		if p.Name == "" || strings.HasPrefix(p.Name, "/") || strings.HasSuffix(p.Name, "/") {
-			p.origin.fault(k.check, "name", "%q is no name: it is empty or begins or ends with /", p.Name)
+		switch {
+		case p.Name == "":
+			p.origin.fault(k.check, "name", "name is missing: give one, / separates folders")
+		case strings.HasPrefix(p.Name, "/") || strings.HasSuffix(p.Name, "/"):
+			p.origin.fault(k.check, "name", "%q is no name: it begins or ends with /", p.Name)
+		case sessionsOwn(p.Name):
+			p.origin.fault(k.check, "name", "%q is the session's own metric", p.Name)
 		}
 		// Spec: tck-id-case-sensitivity-metric-names.
 		folded := strings.ToLower(p.Name)
@@ -150,6 +151,13 @@ func (k *compiler) metrics(d *deviceDef, all []placed) {
 	if d.id == "" {
 		d.sign(metricsOf(all))
 	}
+}
+
+// sessionsOwn says whether a name is kept for what an edge node tells and obeys
+// by itself.
+func sessionsOwn(name string) bool {
+	folder, _, in := strings.Cut(name, "/")
+	return strings.EqualFold(name, sparkplug.MetricBdSeq) || in && strings.EqualFold(folder, "Node Control")
 }
 
 func (k *compiler) metric(p *placed) metricDef {
@@ -229,12 +237,28 @@ func (k *compiler) numbers(p *placed, m *metricDef, raw, pub sparkplug.DataType)
 			m.filter.deadband = p.Deadband.Size / 100 * (p.Range[1] - p.Range[0])
 		}
 	}
-	if w := p.Write; w != nil {
-		if (w.Min != nil || w.Max != nil) && known && !pub.Numeric() {
-			p.origin.fault(k.check, "write", "a %s has no min and max", pub)
+	if p.Write != nil {
+		k.bounds(p, pub, known)
+	}
+}
+
+// bounds checks the limits of a write; known says whether the type is.
+func (k *compiler) bounds(p *placed, pub sparkplug.DataType, known bool) {
+	w := p.Write
+	if (w.Min != nil || w.Max != nil) && known && !pub.Numeric() {
+		p.origin.fault(k.check, "write", "a %s has no min and max", pub)
+		return
+	}
+	if w.Min != nil && w.Max != nil && *w.Min > *w.Max {
+		p.origin.fault(k.check, "write", "min %v is above max %v", *w.Min, *w.Max)
+		return
+	}
+	for key, bound := range map[string]*float64{"min": w.Min, "max": w.Max} {
+		if bound == nil || !known {
+			continue
 		}
-		if w.Min != nil && w.Max != nil && *w.Min > *w.Max {
-			p.origin.fault(k.check, "write", "min %v is above max %v", *w.Min, *w.Max)
+		if _, err := number(pub, *bound); err != nil {
+			p.origin.fault(k.check, "write."+key, "%s %v", key, err)
 		}
 	}
 }

@@ -3,13 +3,13 @@ package edgenode
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/magneto-iiot/magneto/edgenode/driver"
 	"github.com/magneto-iiot/magneto/internal/config"
+	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
 // links opens a driver for each connection; that does no I/O.
@@ -95,12 +95,28 @@ func (k *compiler) tags() {
 			}
 		}
 		_, bad := l.drv.Compile(tags)
+		refused := make(map[uint32]bool, len(bad))
 		for _, e := range bad {
-			key := e.Field
-			if key == "" {
-				key = "addr"
+			refused[e.ID] = true
+			if e.Field == "type" && tags[e.ID].Type == sparkplug.TypeUnknown {
+				continue // it is why the type is unknown that is wrong
 			}
-			metrics[e.ID].origin.fault(k.check, key, "%s", fmt.Sprintf("%q: %s", e.Addr, e.Reason))
+			metrics[e.ID].origin.fault(k.check, orText(e.Field, "addr"), "%q: %s", e.Addr, e.Reason)
+		}
+		if w, ok := l.drv.(driver.WriteChecker); ok {
+			k.writes(w, tags, metrics, refused)
+		}
+	}
+}
+
+// writes lets a driver check the tags that may be commanded.
+func (k *compiler) writes(w driver.WriteChecker, tags []driver.Tag, metrics []*metricDef, refused map[uint32]bool) {
+	for i, m := range metrics {
+		if m.write == nil || refused[tags[i].ID] {
+			continue
+		}
+		if e := w.CheckWrite(tags[i]); e != nil {
+			m.origin.fault(k.check, "write", "%q: %s: leave out write", e.Addr, e.Reason)
 		}
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"github.com/magneto-iiot/magneto/edgenode"
 	"github.com/magneto-iiot/magneto/edgenode/driver"
 	"github.com/magneto-iiot/magneto/internal/config"
+	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
-// picky is a driver that knows the option url and the address ok.
+// picky is a driver that knows the option url and the addresses ok and input,
+// which takes no writes.
 type picky struct{ driver.Driver }
 
 func openPicky(c driver.Config) (driver.Driver, error) {
@@ -25,11 +27,20 @@ func (picky) Endpoint() string { return "picky" }
 
 func (picky) Compile(tags []driver.Tag) (blocks []driver.Block, bad []driver.TagError) {
 	for _, t := range tags {
-		if t.Addr != "ok" {
+		if t.Type == sparkplug.TypeUnknown {
+			bad = append(bad, driver.TagError{ID: t.ID, Addr: t.Addr, Field: "type", Reason: "Unknown cannot be held"})
+		} else if t.Addr != "ok" && t.Addr != "input" {
 			bad = append(bad, driver.TagError{ID: t.ID, Addr: t.Addr, Field: "addr", Reason: "want ok"})
 		}
 	}
 	return nil, bad
+}
+
+func (picky) CheckWrite(t driver.Tag) *driver.TagError {
+	if t.Addr == "input" {
+		return &driver.TagError{ID: t.ID, Addr: t.Addr, Field: "addr", Reason: "takes no writes"}
+	}
+	return nil
 }
 
 func load(t *testing.T, files map[string]string) (*edgenode.Config, error) {
@@ -59,8 +70,19 @@ func TestLoadFaults(t *testing.T) {
 		src  string
 		want string // lines joined
 	}{
-		"nothing":           {"{}", "edge.yaml:1:1: want version: 1, the only one there is\nedge.yaml:1:1: group is missing: give a Sparkplug id\nedge.yaml:1:1: id is missing: give a Sparkplug id\nedge.yaml:1:1: servers is missing: give at least one server, like mqtts://broker:8883"},
-		"ids":               {"version: 1\nnode: {group: a/b, id: \"x+\"}\nmqtt: {servers: [\"mqtt://[::1]:1\"], primary_host: \"#\"}\n", "edge.yaml:2:15: \"a/b\" is no Sparkplug id: it is longer than 256 bytes or holds one of / + #\nedge.yaml:2:24: \"x+\" is no Sparkplug id: it is longer than 256 bytes or holds one of / + #\nedge.yaml:3:51: \"#\" is no Sparkplug id: it is longer than 256 bytes or holds one of / + #"},
+		"nothing":           {"{}", "edge.yaml:1:1: want version: 1, the only one there is\nedge.yaml:1:1: node.group is missing: give a Sparkplug id\nedge.yaml:1:1: node.id is missing: give a Sparkplug id\nedge.yaml:1:1: mqtt.servers is missing: give at least one server, like mqtts://broker:8883"},
+		"ids":               {"version: 1\nnode: {group: a/b, id: \"x+\"}\nmqtt: {servers: [\"mqtt://[::1]:1\"], primary_host: \"#\"}\n", "edge.yaml:2:15: \"a/b\" is no Sparkplug id: it must not hold \"/\"\nedge.yaml:2:24: \"x+\" is no Sparkplug id: it must not hold \"+\"\nedge.yaml:3:51: \"#\" is no Sparkplug id: it must not hold \"#\""},
+		"long id":           {"version: 1\nnode: {id: " + strings.Repeat("x", 257) + "}\nmqtt: {servers: [\"mqtt://localhost\"]}\n", "edge.yaml:2:1: group is missing: give a Sparkplug id\nedge.yaml:2:12: \"" + strings.Repeat("x", 40) + "\" is no Sparkplug id: it has 257 bytes, the limit is 256"},
+		"port":              {"version: 1\nnode: {group: G, id: E}\nmqtt: {servers: [\"mqtts://h:70000\", \"mqtts://h:0\"]}\n", "edge.yaml:3:18: port 70000 is none of 1 to 65535: write mqtts://host:8883 or mqtt://host:1883\nedge.yaml:3:37: port 0 is none of 1 to 65535: write mqtts://host:8883 or mqtt://host:1883"},
+		"keepalive":         {"version: 1\nnode: {group: G, id: E}\nmqtt: {servers: [\"mqtt://localhost\"], keepalive: 0s}\n", "edge.yaml:3:50: want 1s to 65535s, not 0s: the session of a dead link would never end"},
+		"negative":          {"version: 1\nnode: {group: G, id: E}\nmqtt: {servers: [\"mqtt://localhost\"], keepalive: -5s}\n", "edge.yaml:3:50: -5s must not be negative"},
+		"takes no writes":   {device("{name: A, addr: input, type: Float, write: {}}"), "edge.yaml:9:45: \"input\": takes no writes: leave out write"},
+		"read of the same":  {device("{name: A, addr: input, type: Flot}"), "edge.yaml:9:38: no Sparkplug datatype \"Flot\": did you mean Float?"},
+		"bounds of type":    {device("{name: A, addr: ok, type: UInt16, write: {min: -1, max: 65536}}"), "edge.yaml:9:56: min -1 does not fit UInt16\nedge.yaml:9:65: max 65536 does not fit UInt16"},
+		"bounds scaled":     {device("{name: A, addr: ok, type: UInt16, scale: 0.1, as: Int8, write: {max: 200}}"), "edge.yaml:9:78: max 200 does not fit Int8"},
+		"no name":           {device("{addr: ok, type: Float}"), "edge.yaml:9:10: name is missing: give one, / separates folders"},
+		"of a device":       {device("{name: bdSeq, addr: ok, type: Float}\n      - {name: Node Control/Reboot, addr: ok, type: Boolean}"), "edge.yaml:9:16: \"bdSeq\" is the session's own metric\nedge.yaml:10:16: \"Node Control/Reboot\" is the session's own metric"},
+		"no connection":     {head + "devices: [{id: D, connection: pcl, metrics: [{name: A, addr: ok, type: Flot, deadband: 5%}]}]\n", "edge.yaml:4:31: no connection \"pcl\": there is none\nedge.yaml:4:72: no Sparkplug datatype \"Flot\": did you mean Float?\nedge.yaml:4:88: a deadband in % needs range, the span it is a part of"},
 		"servers":           {"version: 1\nnode: {group: G, id: E}\nmqtt:\n  servers: [\"tcp://a\", \"mqtt://10.0.0.1\", \"mqtts://u:p@h\", \"mqtts://h/x\"]\n", "edge.yaml:4:13: want mqtt:// or mqtts://, not tcp://: write mqtts://host:8883 or mqtt://host:1883\nedge.yaml:4:24: mqtt:// sends everything in the clear, so it is for this machine only: use mqtts://, or set mqtt.insecure: true\nedge.yaml:4:43: user and password go into mqtt.username and mqtt.password_file, not into the URL\nedge.yaml:4:60: too much behind the host: write mqtts://host:8883 or mqtt://host:1883"},
 		"unknown driver":    {head + "connections: {p: {driver: piky}}\n", "edge.yaml:4:27: unknown driver \"piky\": did you mean picky?"},
 		"unknown option":    {head + "connections: {p: {driver: picky, ulr: x}}\n", "edge.yaml:4:39: ulr: unknown key; did you mean url?"},
@@ -113,8 +135,9 @@ func TestLoadTagFile(t *testing.T) {
 		"missing": {"name,addr\n", "tags.csv:1:1: the header has no column \"type\""},
 		"cells": {
 			"name,type,addr,scale,write\nA,Float,ok,x,\nB,Flot,ok,,\nC,Float,no,,maybe\nD,Float,ok\n",
-			"tags.csv:2:12: scale: want a number, not \"x\"\ntags.csv:3:1: type: no Sparkplug datatype \"Flot\": did you mean Float?\ntags.csv:4:1: addr: \"no\": want ok\ntags.csv:4:13: write: want true or false, not \"maybe\"\ntags.csv:5:1: the row has 3 fields, the header 5",
+			"tags.csv:2:12: scale: want a number, not \"x\"\ntags.csv:3:3: type: no Sparkplug datatype \"Flot\": did you mean Float?\ntags.csv:4:9: addr: \"no\": want ok\ntags.csv:4:13: write: want true or false, not \"maybe\"\ntags.csv:5:1: the row has 3 fields, the header 5",
 		},
+		"bounds": {"name,type,addr,write,write_max\nA,Int8,input,true,\nB,Int8,ok,true,300\n,Int8,ok,,\n", "tags.csv:2:14: write: \"input\": takes no writes: leave out write\ntags.csv:3:16: write_max: max 300 does not fit Int8\ntags.csv:4:1: name: name is missing: give one, / separates folders"},
 		"quotes": {"name,type\n\"A,Float\n", "tags.csv:2:10: extraneous or missing \" in quoted-field"},
 	}
 	for name, tt := range tests {

@@ -110,14 +110,15 @@ func tagHeader(name string, r *csv.Reader, row []string, check *config.Checker) 
 
 func tagRow(name string, r *csv.Reader, columns, row []string, check *config.Checker) placed {
 	line, column := r.FieldPos(0)
-	t := tagCells{p: placed{origin: origin{file: name, line: line, column: column}}}
+	t := tagCells{p: placed{origin: origin{file: name, line: line, column: column, columns: columns, cells: make([]cell, len(row))}}}
 	for i, key := range columns {
+		line, column := r.FieldPos(i)
+		t.p.origin.cells[i] = cell{int32(line), int32(column)}
 		text := strings.TrimSpace(row[i])
 		if text == "" {
 			continue
 		}
 		if err := t.set(key, strings.Clone(text)); err != nil {
-			line, column := r.FieldPos(i)
 			check.FaultAt(name, line, column, "%s: %v", key, err)
 		}
 	}

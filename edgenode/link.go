@@ -117,6 +117,14 @@ func (g *group) compile() {
 	}
 }
 
+// retry lets what was refused be read again at once: a device all of whose tags
+// are bad has no other sign of life.
+func (g *group) retry() {
+	for i := range g.blocks {
+		g.blocks[i].retryAt = 0
+	}
+}
+
 // supervise dials what is due and declares dead what was silent too long.
 func (e *endpoint) supervise(ctx context.Context) {
 	for _, l := range e.links {
@@ -174,6 +182,7 @@ func (e *endpoint) dial(ctx context.Context, l *link) {
 		for i := range e.groups {
 			if g := &e.groups[i]; g.link == l {
 				e.sched.groups[i].due, e.sched.groups[i].done = e.phase(g.period), 0
+				g.retry()
 			}
 		}
 		return

@@ -3,6 +3,7 @@ package edgenode
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/magneto-iiot/magneto/edgenode/driver"
@@ -56,13 +57,32 @@ func (m *metricDef) inMemory() bool { return m.tag.Addr == "" }
 type origin struct {
 	path         string // in the configuration
 	file         string // the tag file, if it came from one
-	line, column int
+	line, column int    // of the row
+	columns      []string
+	cells        []cell // of the row, as long as columns
+}
+
+// cell is where a cell of a tag file begins.
+type cell struct{ line, column int32 }
+
+// at is the column of a key in the tag file and where its cell begins: the row,
+// when it has none.
+func (o *origin) at(key string) (name string, line, column int) {
+	name = strings.ReplaceAll(key, ".", "_")
+	if key == "range" {
+		name = "range_low"
+	}
+	if i := slices.Index(o.columns, name); i >= 0 {
+		return name, int(o.cells[i].line), int(o.cells[i].column)
+	}
+	return name, o.line, o.column
 }
 
 // fault reports a fault of the metric's key.
 func (o origin) fault(check *config.Checker, key, format string, args ...any) {
 	if o.file != "" {
-		check.FaultAt(o.file, o.line, o.column, key+": "+format, args...)
+		name, line, column := o.at(key)
+		check.FaultAt(o.file, line, column, name+": "+format, args...)
 		return
 	}
 	check.Faultf(config.Key(o.path, key), format, args...)

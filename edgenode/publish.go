@@ -111,13 +111,17 @@ func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect
 		return
 	}
 	a.count.published.Add(1)
-	if fx.Do == session.EdgeNBirth {
+	switch fx.Do {
+	case session.EdgeNBirth:
 		a.count.births.Add(1)
+	case session.EdgeDDeath:
+		a.deaths++
 	}
 }
 
-// nbirth fills in the node's birth. What was told lately is told again after
-// it: a birth means that somebody may have missed it.
+// nbirth fills in the node's birth. After the first one on a connection, what
+// was told lately is told again: nobody knows whether it arrived before the
+// connection of then ended.
 //
 // Spec: tck-id-topics-nbirth-bdseq-included, tck-id-topics-nbirth-rebirth-metric,
 // tck-id-operational-behavior-data-commands-rebirth-name-aliases.
@@ -127,10 +131,22 @@ func (a *Agent) nbirth(p *sparkplug.Payload, bdSeq uint8, now int64) {
 	if len(a.plan.cfg.MQTT.Servers) > 1 {
 		p.Metrics = append(p.Metrics, control(metricNextServer, now))
 	}
-	a.count.spooled.Add(uint64(a.node.spool.rewind()))
+	again := a.rewound != a.session
+	a.rewound = a.session
+	a.remind(a.node, again)
 	for _, d := range a.devices {
-		a.count.spooled.Add(uint64(d.spool.rewind()))
+		a.remind(d, again)
 	}
+}
+
+// remind gets the spool of a device ready for its birth; again says whether
+// what was told lately is in doubt.
+func (a *Agent) remind(d *device, again bool) {
+	if !again {
+		d.spool.sort()
+		return
+	}
+	a.count.spooled.Add(uint64(d.spool.rewind()))
 }
 
 func bdSeqMetric(bdSeq uint8, now int64) sparkplug.Metric {

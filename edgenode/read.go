@@ -41,6 +41,9 @@ func (e *endpoint) readBlock(ctx context.Context, g *group, t *turn) bool {
 				"connection", l.def.name, "metrics", e.names(l, b.Tags), "err", err)
 		}
 		b.bad, b.retryAt = true, now+badTagRetry
+		for _, id := range b.Tags {
+			l.tags[id].dev.fresh = true // a refusal is an answer: the device lives, its tag is bad
+		}
 		e.mark(l, b.Tags, driver.Bad)
 	case errors.Is(err, driver.ErrRefused):
 		e.mark(l, b.Tags, stale)
@@ -96,8 +99,8 @@ func (e *endpoint) take(l *link, s *driver.Sample, force bool) {
 	d, last := ref.dev, &ref.dev.last[ref.slot]
 	m := &d.def.metrics[ref.slot]
 	v, ok := sparkplug.Value{}, false
+	d.fresh = true
 	if s.Quality == driver.Good {
-		d.fresh = true
 		v, ok = m.scaling.publish(s.Value)
 		ok = ok && !v.IsNull()
 	}

@@ -244,3 +244,20 @@ func TestBacklog(t *testing.T) {
 		}
 	}
 }
+
+// TestBacklogSorts checks that what came back from a replay is in order again.
+func TestBacklogSorts(t *testing.T) {
+	b := backlog{mixed: true}
+	for _, at := range []int64{3, 1, 2} {
+		b.hold(report{time: at})
+	}
+	b.sort()
+	for want := int64(1); want <= 3; want++ {
+		if r := b.waiting.pop(); r.time != want {
+			t.Errorf("got %d, want %d", r.time, want)
+		}
+	}
+	if b.mixed || b.bytes() != 0 {
+		t.Errorf("mixed %v, %d bytes left", b.mixed, b.bytes())
+	}
+}

@@ -3,7 +3,9 @@ package edgenode
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/magneto-iiot/magneto/internal/mqtt"
@@ -19,7 +21,7 @@ func (a *Agent) step(ev session.EdgeEvent) {
 		a.carryOut(&a.fx[i])
 	}
 	if a.broken != nil {
-		words := "connection lost: " + a.broken.Error()
+		words := lostWords(a.server, a.broken)
 		a.broken = nil
 		a.quit(conn.Close)
 		a.step(session.EdgeEvent{Kind: session.EdgeLost, Session: a.session, Words: words})
@@ -50,10 +52,49 @@ func (a *Agent) carryOut(fx *session.EdgeEffect) {
 	case session.EdgeAbandon:
 		a.leave(conn.Abandon)
 	case session.EdgeSay:
-		a.log.Info(fx.Words, "server", a.plan.cfg.MQTT.Servers[a.edge.Server()])
+		a.say(fx.Words)
 	case session.EdgeStopped:
 		a.stopped = true
+		a.log.Info("stopped", "devices", a.deaths)
 	}
+}
+
+// say tells the operator how the session stands: what keeps it from being
+// online is a warning.
+func (a *Agent) say(words string) {
+	if a.edge.Phase() == session.Online {
+		a.log.Info(words, "server", a.plan.cfg.MQTT.Servers[a.edge.Server()])
+		return
+	}
+	a.log.Warn(words)
+}
+
+// lostWords says that a connection ended, and why.
+func lostWords(server string, err error) string {
+	words := "connection to MQTT server " + server + " lost"
+	if err != nil {
+		words += ": " + strings.TrimPrefix(bare(err).Error(), "mqtt: ")
+	}
+	return words + "; trying again"
+}
+
+// failedWords says why there is no connection.
+func failedWords(server string, err error) string {
+	cause := strings.TrimPrefix(bare(err).Error(), "mqtt: ")
+	return "waiting for MQTT server " + server + ": " + strings.TrimPrefix(cause, server+": ") + "; trying again"
+}
+
+// bare is what the operating system said of a connection, if it did: without
+// the addresses, of which the local one is another each time.
+func bare(err error) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return err
+	}
+	if e, ok := errors.AsType[syscall.Errno](op.Err); ok {
+		return e
+	}
+	return op.Err
 }
 
 // leaveTime bounds the goodbye to one server.
@@ -76,7 +117,7 @@ func (a *Agent) leave(how func(conn, context.Context) error) {
 func (a *Agent) connect(fx *session.EdgeEffect) {
 	m := &a.plan.cfg.MQTT
 	number, server := fx.Session, m.Servers[fx.Server]
-	a.session = number
+	a.session, a.server = number, server
 	c := mqtt.Config{
 		Server: server, ClientID: m.ClientID, Username: m.Username, Password: m.Password.Reveal(),
 		KeepAlive: m.KeepAlive.Std(), Log: a.log,
@@ -104,7 +145,7 @@ func (a *Agent) connect(fx *session.EdgeEffect) {
 		}
 		ev := session.EdgeEvent{Kind: session.EdgeConnected, Session: number}
 		if err != nil {
-			ev.Kind, ev.Words = session.EdgeConnectFailed, err.Error()
+			ev.Kind, ev.Words = session.EdgeConnectFailed, failedWords(server, err)
 			if e, ok := errors.AsType[*mqtt.DialError](err); ok {
 				ev.Sent = e.Sent
 			}
@@ -129,13 +170,10 @@ func (a *Agent) happened(h happening) {
 
 // watch reports the end of a connection.
 func (a *Agent) watch(number uint32, c conn) {
+	server := a.server
 	a.tasks.Go(func() {
 		<-c.Done()
-		words := "connection lost"
-		if err := c.Err(); err != nil {
-			words += ": " + err.Error()
-		}
-		a.events <- happening{ev: session.EdgeEvent{Kind: session.EdgeLost, Session: number, Words: words}}
+		a.events <- happening{ev: session.EdgeEvent{Kind: session.EdgeLost, Session: number, Words: lostWords(server, c.Err())}}
 	})
 }
 

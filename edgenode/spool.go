@@ -53,19 +53,29 @@ func (b *backlog) forget() {
 // much that is.
 func (b *backlog) rewind() int {
 	n := b.sent.len()
-	if n == 0 && !b.mixed {
-		return 0
+	if n > 0 {
+		all := b.sent.drain(nil)
+		b.mixed = b.mixed || b.waiting.len() > 0
+		for _, r := range b.waiting.drain(all) {
+			b.waiting.push(r)
+		}
+		b.marks = b.marks[:0]
 	}
-	all := b.sent.drain(nil)
-	if b.waiting.len() > 0 || b.mixed {
-		all = b.waiting.drain(all)
-		slices.SortStableFunc(all, func(x, y report) int { return cmp.Compare(x.time, y.time) })
+	b.sort()
+	return n
+}
+
+// sort brings what waits in order again.
+func (b *backlog) sort() {
+	if !b.mixed {
+		return
 	}
+	all := b.waiting.drain(nil)
+	slices.SortStableFunc(all, func(x, y report) int { return cmp.Compare(x.time, y.time) })
 	for _, r := range all {
 		b.waiting.push(r)
 	}
-	b.marks, b.mixed = b.marks[:0], false
-	return n
+	b.mixed = false
 }
 
 // inherit takes over what another holds; slot maps its slots to ours, -1 to

@@ -61,6 +61,14 @@ type Splitter interface {
 	Split(b *Block) (left, right Block, ok bool)
 }
 
+// WriteChecker is implemented by drivers that know of a tag, before there is a
+// connection, that it takes no writes.
+type WriteChecker interface {
+	// CheckWrite says why the tag, which Compile took, can never be written;
+	// nil when it may be. It does no I/O and needs no connection.
+	CheckWrite(t Tag) *TagError
+}
+
 // Tag is one point to read or write.
 type Tag struct {
 	ID   uint32             // the engine's; comes back in blocks and samples

@@ -66,7 +66,7 @@ func (d *decoder) value(path string, n *node, v reflect.Value, enum string) {
 	case reflect.Bool:
 		if d.scalar(path, n, "true or false") {
 			if n.kind == quoted || n.text != "true" && n.text != "false" {
-				d.check.Faultf(path, "want true or false, not %q", n.text)
+				d.check.Faultf(path, "want true or false, not %s", quote(n.text))
 			}
 			v.SetBool(n.text == "true")
 		}
@@ -94,7 +94,7 @@ func (d *decoder) text(path string, n *node, v reflect.Value, enum string) {
 	if enum != "" && n.text != "" {
 		words := strings.Split(enum, ",")
 		if !contains(words, n.text) {
-			d.check.Faultf(path, "%q is none of %s%s", n.text, strings.Join(words, ", "), hint(n.text, words))
+			d.check.Faultf(path, "%s is none of %s%s", quote(n.text), strings.Join(words, ", "), hint(n.text, words))
 		}
 	}
 	v.SetString(n.text)
@@ -117,28 +117,28 @@ func (d *decoder) number(path string, n *node, v reflect.Value) {
 		return
 	}
 	if n.kind == quoted {
-		d.check.Faultf(path, "want a number, not the text %q", n.text)
+		d.check.Faultf(path, "want a number, not the text %s", quote(n.text))
 		return
 	}
 	switch {
 	case v.CanInt():
 		i, ok := parseInt(n.text)
 		if !ok || v.OverflowInt(i) {
-			d.check.Faultf(path, "want a whole number, not %q", n.text)
+			d.check.Faultf(path, "want a whole number, not %s", quote(n.text))
 			return
 		}
 		v.SetInt(i)
 	case v.CanUint():
 		u, err := strconv.ParseUint(n.text, 0, 64)
 		if err != nil || leadingZero(n.text) || v.OverflowUint(u) {
-			d.check.Faultf(path, "want a whole number, 0 or more, not %q", n.text)
+			d.check.Faultf(path, "want a whole number, 0 or more, not %s", quote(n.text))
 			return
 		}
 		v.SetUint(u)
 	case v.CanFloat():
 		f, err := strconv.ParseFloat(n.text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			d.check.Faultf(path, "want a number, not %q", n.text)
+			d.check.Faultf(path, "want a number, not %s", quote(n.text))
 			return
 		}
 		v.SetFloat(f)
@@ -232,7 +232,7 @@ func plainValue(s string) any {
 
 func describe(n *node) string {
 	if n.kind == plain || n.kind == quoted {
-		return strconv.Quote(n.text)
+		return quote(n.text)
 	}
 	return n.kind.String()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -48,4 +49,15 @@ func (f Faults) sorted() Faults {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return slices.Compact(f)
+}
+
+// quote prints what a file says, in quotes and not too much of it.
+func quote(s string) string { return strconv.Quote(cut(s, 40)) }
+
+// cut shortens s to at most that many characters.
+func cut(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
 }

@@ -70,8 +70,8 @@ func (d *decoder) structure(path string, n *node, v reflect.Value) {
 			v.Field(rest).SetMapIndex(reflect.ValueOf(e.name), reflect.ValueOf(d.free(sub, e.value)))
 		default:
 			d.check.pos[sub] = e.at
-			d.check.Faultf(sub, "unknown key %q%s", e.name, hint(e.name, names))
-			if near := Nearest(e.name, names); near != "" {
+			d.check.Faultf(sub, "unknown key %s%s", quote(e.name), hint(e.name, names))
+			if near := Nearest(e.name, names); near != "" && !n.has(near) {
 				d.check.excuse(Key(path, near)) // it is not missing, only misspelt
 			}
 		}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -40,6 +41,11 @@ type node struct {
 	keys  []entry
 }
 
+// has says whether a mapping has the key.
+func (n *node) has(key string) bool {
+	return slices.ContainsFunc(n.keys, func(e entry) bool { return e.name == key })
+}
+
 type entry struct {
 	name  string
 	at    position
@@ -60,13 +66,17 @@ func (r *reader) parse(src []byte) (root *node) {
 			root = nil
 		}
 	}()
+	if at, b, ok := binary(src); ok {
+		r.fault(at, "not a text in UTF-8: byte 0x%02x", b)
+		return nil
+	}
 	if at, ok := tooDeep(src); ok {
 		r.fault(at, "nested deeper than %d levels", maxDepth)
 		return nil
 	}
 	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		r.syntax(err)
+		r.syntax(src, err)
 		return nil
 	}
 	for _, doc := range file.Docs {
@@ -87,7 +97,7 @@ func (r *reader) fault(p position, format string, args ...any) {
 }
 
 // syntax reports what the parser said. It says where through GetToken.
-func (r *reader) syntax(err error) {
+func (r *reader) syntax(src []byte, err error) {
 	where, message := position{1, 1}, err.Error()
 	if e, ok := err.(interface {
 		GetToken() *token.Token
@@ -95,7 +105,11 @@ func (r *reader) syntax(err error) {
 	}); ok {
 		where, message = at(e.GetToken()), e.GetMessage()
 	}
-	r.fault(where, "not YAML: %s", strings.ReplaceAll(message, "\n", " "))
+	if v := bareVariable(src, where); v != "" {
+		r.fault(where, "inside { } and [ ] a variable must be quoted: write %s", quote(v))
+		return
+	}
+	r.fault(where, "not YAML: %s", cut(strings.ReplaceAll(message, "\n", " "), 200))
 }
 
 func at(t *token.Token) position {
@@ -163,7 +177,7 @@ func (r *reader) entries(out *node, values []*ast.MappingValueNode, depth int) {
 			continue
 		}
 		if seen[name] {
-			r.fault(where, "key %q stands here twice", name)
+			r.fault(where, "key %s stands here twice", quote(name))
 			continue
 		}
 		seen[name] = true
@@ -210,7 +224,7 @@ func (r *reader) substitute(n *node) {
 func (r *reader) variable(n *node, expr string) string {
 	name, preset, hasPreset := strings.Cut(expr, ":-")
 	if name == "" || strings.ContainsAny(name, " \t\n${:=") {
-		r.fault(n.at, "${%s} names no variable: write ${VAR} or ${VAR:-default}", expr)
+		r.fault(n.at, "${%s} names no variable: write ${VAR} or ${VAR:-default}", cut(expr, 40))
 		n.bad = true
 		return ""
 	}
@@ -219,37 +233,8 @@ func (r *reader) variable(n *node, expr string) string {
 	case hasPreset && value == "":
 		return preset
 	case !ok:
-		r.fault(n.at, "environment variable %s is not set, and ${%s} has no default", name, name)
+		r.fault(n.at, "environment variable %s is not set, and ${%s} has no default", cut(name, 40), cut(name, 40))
 		n.bad = true
 	}
 	return value
-}
-
-// tooDeep looks for nesting that the parser's recursion would not survive, by
-// counting brackets and list dashes without understanding them.
-func tooDeep(src []byte) (position, bool) {
-	open, dashes, line, column := 0, 0, 1, 0
-	fresh := true // only dashes, blanks and the like so far on this line
-	for _, b := range src {
-		column++
-		switch b {
-		case '\n':
-			line, column, dashes, fresh = line+1, 0, 0, true
-		case '[', '{':
-			open++
-		case ']', '}':
-			open = max(0, open-1)
-		case '-', '?', '&', '!', ':':
-			if fresh {
-				dashes++
-			}
-		case ' ', '\t':
-		default:
-			fresh = false
-		}
-		if open > 5*maxDepth || dashes > maxDepth {
-			return position{line, column}, true
-		}
-	}
-	return position{}, false
 }

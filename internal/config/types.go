@@ -56,9 +56,15 @@ func ParseDuration(s string) (Duration, error) {
 		return 0, nil
 	}
 	if s != "" && strings.Trim(s, "0123456789.") == "" {
+		s := cut(s, 40)
 		return 0, fmt.Errorf("%s has no unit: write %sms, %ss, %sm, %sh or %sd", s, s, s, s, s, s)
 	}
-	bad := fmt.Errorf("%q is no duration: write it like 100ms, 1s, 5m, 2h or 7d", s)
+	if positive, ok := strings.CutPrefix(s, "-"); ok {
+		if _, err := ParseDuration(positive); err == nil {
+			return 0, fmt.Errorf("%s must not be negative", s)
+		}
+	}
+	bad := fmt.Errorf("%s is no duration: write it like 100ms, 1s, 5m, 2h or 7d", quote(s))
 	rest, days := s, time.Duration(0)
 	if head, tail, ok := strings.Cut(s, "d"); ok {
 		n, err := strconv.ParseFloat(head, 64)
@@ -128,7 +134,7 @@ func ParseSize(s string) (Size, error) {
 		}
 		return Size(int64(n) * u.bytes), nil
 	}
-	return 0, fmt.Errorf("%q is no size: write it like 64KiB, 512MiB or 4GiB", s)
+	return 0, fmt.Errorf("%s is no size: write it like 64KiB, 512MiB or 4GiB", quote(s))
 }
 
 // Secret is a text that no print, log or dump shows.

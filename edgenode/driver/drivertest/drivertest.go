@@ -68,6 +68,7 @@ func Run(t *testing.T, start func(t *testing.T) Rig) {
 		{"values stay", testValuesStay},
 		{"write", testWrite},
 		{"write refused", testWriteRefused},
+		{"check write", testCheckWrite},
 		{"offline before connect", testNotConnected},
 		{"close", testClose},
 		{"canceled", testCanceled},

@@ -119,6 +119,20 @@ func testWrite(t *testing.T, b *bench) {
 	}
 }
 
+// testCheckWrite checks that a driver.WriteChecker agrees with what Write does.
+func testCheckWrite(t *testing.T, b *bench) {
+	w, ok := b.d.(driver.WriteChecker)
+	if !ok {
+		return
+	}
+	if e := w.CheckWrite(b.Write.Tag); e != nil {
+		t.Errorf("CheckWrite of a point that can be set: %v", e)
+	}
+	if e := w.CheckWrite(b.ReadOnly.Tag); e == nil || e.ID != b.ReadOnly.Tag.ID || e.Reason == "" {
+		t.Errorf("CheckWrite of a read-only point: %v", e)
+	}
+}
+
 func testWriteRefused(t *testing.T, b *bench) {
 	b.connect(t)
 	unknown := driver.Write{Tag: b.Unknown, Value: b.Write.Value}

@@ -152,3 +152,23 @@ func checkPlans(t *rapid.T, plans []*plan, given []item, lim limits) {
 		t.Fatalf("%d of %d items are planned", len(seen), len(given))
 	}
 }
+
+func TestCheckWrite(t *testing.T) {
+	d, err := Open(driver.Config{Options: driver.Options{"url": "tcp://127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.(driver.WriteChecker)
+	for addr, want := range map[string]string{
+		"hr:1": "", "co:1": "", "ir:1": "ir is a table that takes no writes", "di:1": "di is a table that takes no writes",
+	} {
+		typ := sparkplug.TypeBoolean
+		if addr[1] == 'r' {
+			typ = sparkplug.TypeUInt16
+		}
+		got := w.CheckWrite(driver.Tag{ID: 7, Addr: addr, Type: typ})
+		if (got == nil) != (want == "") || got != nil && (got.Reason != want || got.ID != 7 || got.Addr != addr) {
+			t.Errorf("%s: %v, want %q", addr, got, want)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (m *modbus) write(ctx context.Context, w driver.Write) error {
 		return m.refuse(op(), driver.ErrAddress, *bad)
 	}
 	if it.table.readOnly() {
-		return m.refuse(op(), driver.ErrReadOnly, fmt.Errorf("%s is a table that takes no writes", it.table))
+		return m.refuse(op(), driver.ErrReadOnly, errors.New(it.takesNone()))
 	}
 	if w.Value.IsNull() || w.Value.Type() != it.typ {
 		return m.refuse(op(), driver.ErrValue, fmt.Errorf("%s wanted, not %s", it.typ, describe(w.Value)))
@@ -47,6 +47,18 @@ func (m *modbus) write(ctx context.Context, w driver.Write) error {
 	}
 	return m.writeRegisters(ctx, it, op, w.Value)
 }
+
+// CheckWrite says of input registers and discrete inputs that they take no
+// writes. The modbus driver is a driver.WriteChecker.
+func (m *modbus) CheckWrite(t driver.Tag) *driver.TagError {
+	it, bad := m.compile(t)
+	if bad != nil || !it.table.readOnly() {
+		return bad
+	}
+	return &driver.TagError{ID: t.ID, Addr: t.Addr, Field: "addr", Reason: it.takesNone()}
+}
+
+func (i item) takesNone() string { return i.table.String() + " is a table that takes no writes" }
 
 func (m *modbus) writeCoils(ctx context.Context, it item, op func() string, v sparkplug.Value) error {
 	bits, err := it.encodeBits(v)

@@ -125,6 +125,16 @@ func (m *machine) find(t driver.Tag) (int, *driver.TagError) {
 	return 0, fault("addr", "no such signal%s", driver.Suggest(t.Addr, names))
 }
 
+// CheckWrite says of signals that cannot be set that they take no writes. The
+// process driver is a driver.WriteChecker.
+func (m *machine) CheckWrite(t driver.Tag) *driver.TagError {
+	i, bad := m.find(t)
+	if bad != nil || m.sim.Signals()[i].Writable {
+		return bad
+	}
+	return &driver.TagError{ID: t.ID, Addr: t.Addr, Field: "addr", Reason: "the signal takes no writes"}
+}
+
 func (m *machine) Read(ctx context.Context, b *driver.Block, out []driver.Sample) error {
 	if err := m.ready(ctx, "read"); err != nil {
 		return err

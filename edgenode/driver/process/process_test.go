@@ -129,3 +129,17 @@ func Example() {
 	fmt.Println(out[0].Value.Float32(), "rpm")
 	// Output: 1200 rpm
 }
+
+func TestCheckWrite(t *testing.T) {
+	d, err := process.Open(driver.Config{Options: driver.Options{"model": "pump"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.(driver.WriteChecker)
+	if got := w.CheckWrite(tag(1, "SetSpeed", sparkplug.TypeFloat)); got != nil {
+		t.Errorf("SetSpeed: %v", got)
+	}
+	if got := w.CheckWrite(tag(2, "Speed", sparkplug.TypeFloat)); got == nil || got.ID != 2 || got.Reason != "the signal takes no writes" {
+		t.Errorf("Speed: %v", got)
+	}
+}
