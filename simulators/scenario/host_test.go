@@ -66,6 +66,7 @@ func newHostBench(t *testing.T, dir string, servers ...string) *hostBench {
 		}
 	}
 	t.Cleanup(b.stop)
+	b.eventually("the host is on its servers", h.Online)
 	return b
 }
 
