@@ -88,7 +88,7 @@ func New(c Config) (*Watcher, error) {
 
 // Expect makes a node known before anything was heard of it, as a history
 // remembers it from an earlier run. Its state is Unknown, and it is asked for
-// its births, on every server, as soon as a connection is up: a node whose
+// its births, on every server, 2 s after a connection is up: a node whose
 // values do not change would otherwise stay unseen. Call it before Run. Ids
 // that are not valid and nodes beyond MaxNodes are refused and counted.
 func (w *Watcher) Expect(group, node string) {

@@ -228,6 +228,12 @@ func TestExpect(t *testing.T) {
 		}
 		other, conn2 := p.w.Link("other"), newConn()
 		other.Up(conn2)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := conn2.topics(); len(got) != 0 {
+			t.Errorf("published %s at once: the node may be born by itself", got)
+		}
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		for _, c := range []*conn{p.conn, conn2} {
 			if got := strings.Join(c.topics(), " "); got != "spBv1.0/G/NCMD/N" {

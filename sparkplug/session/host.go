@@ -109,7 +109,7 @@ func (n *Node) Step(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 		}
 	case NodeExpected:
 		if n.state == NodeUnknown && !n.born {
-			return n.want(ev.At, CauseHostLost, fx)
+			n.wantLater(ev.At, CauseHostLost)
 		}
 	case NodeRebirth:
 		return n.wantNow(ev.At, CauseOperator, fx)

@@ -56,7 +56,7 @@ const (
 	NodeHostLost                           // the host's own connection is gone
 	NodeHostBack                           // the host is connected and subscribed again
 	NodeRebirth                            // an operator wants a rebirth: ask the node now
-	NodeExpected                           // the host, just connected, knew the node in an earlier run: ask unless it was born
+	NodeExpected                           // the host knows of the node, but not by itself: ask unless it is born soon
 )
 
 // NodeEvent is one event of a [Node].

@@ -39,6 +39,15 @@ func (n *Node) want(at int64, cause Cause, fx []NodeEffect) []NodeEffect {
 	return n.askNow(at, fx)
 }
 
+// wantLater has a rebirth asked for unless one comes by itself: nodes that wait
+// for their primary host are born as soon as it is there.
+func (n *Node) wantLater(at int64, cause Cause) {
+	if n.ask.at == 0 {
+		n.ask.cause, n.ask.tries = cause, 0
+		n.ask.at = at + n.host.cfg.RebirthMin + n.spread()
+	}
+}
+
 // wantNow asks for a rebirth whatever was asked before.
 func (n *Node) wantNow(at int64, cause Cause, fx []NodeEffect) []NodeEffect {
 	n.ask.cause = cause
