@@ -81,20 +81,28 @@ func (a *app) encodeCmd() *cobra.Command {
 
 // input reads the file named on the command line, or stdin.
 func (a *app) input(args []string) ([]byte, error) {
-	in := a.in
-	if len(args) > 0 && args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	name := "-"
+	if len(args) > 0 {
+		name = args[0]
 	}
+	in, err := a.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
 	b, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err == nil && len(b) > maxInput {
 		err = fmt.Errorf("the input is longer than %d bytes", maxInput)
 	}
 	return b, err
+}
+
+// open opens a file to read it; - is stdin.
+func (a *app) open(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.in), nil
+	}
+	return os.Open(name)
 }
 
 func fromText(form string, b []byte) ([]byte, error) {
