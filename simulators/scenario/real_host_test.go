@@ -148,7 +148,7 @@ func startAll(t *testing.T) (f face, mqtt string) {
 	t.Helper()
 	mqtt = "127.0.0.1:" + freePort(t)
 	p := start(t, program(t, "magneto"), "all", "-c", plantFile(t, "broker: {listen: \""+mqtt+"\"}\n"))
-	f = face{t, "http://" + p.err.await(t, `msg=ready.* http=(\S+)`)[1]}
+	f = face{t, "http://" + p.err.await(t, `msg=started.* http=(\S+)`)[1]}
 	f.ready()
 	return f, mqtt
 }

@@ -103,7 +103,7 @@ func TestRealOthers(t *testing.T) {
 	broker := mosquitto(t)
 
 	host := start(t, program(t, "magneto"), "host", "-c", plantFile(t, "mqtt: {servers: [\"mqtt://"+broker+"\"]}\n"))
-	f := face{t, "http://" + host.err.await(t, `msg=ready.* http=(\S+)`)[1]}
+	f := face{t, "http://" + host.err.await(t, `msg=started.* http=(\S+)`)[1]}
 	f.ready()
 
 	plc := "127.0.0.1:" + freePort(t)
