@@ -142,7 +142,10 @@ func (v Value) read(t DataType) (Value, string) {
 		ok = v.wire == wireBool || num <= 1 && (v.wire == wireInt || v.wire == wireLong)
 	case t.Array():
 		ok = v.wire == wireBytes
-		if why := checkArray(t, v); ok && why != "" {
+		if !ok {
+			break // there are no bytes to look at
+		}
+		if why := checkArray(t, v); why != "" {
 			return Value{}, why
 		}
 	case t.Known():

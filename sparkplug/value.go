@@ -136,10 +136,21 @@ func (v Value) Str() string {
 func (v Value) double() float64 { return math.Float64frombits(v.num) }
 
 // text is the content of a value that is held as text.
-func (v Value) text() string { return unsafe.String((*byte)(v.ref), v.num) }
+func (v Value) text() string {
+	if v.ref == nil {
+		return ""
+	}
+	return unsafe.String((*byte)(v.ref), v.num)
+}
 
-// bytes is the content of a value that is held as bytes.
-func (v Value) bytes() []byte { return unsafe.Slice((*byte)(v.ref), v.num) }
+// bytes is the content of a value that is held as bytes; nil when there is
+// none, also of a number that was given such a type.
+func (v Value) bytes() []byte {
+	if v.ref == nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(v.ref), v.num)
+}
 
 // Raw is the content of Bytes and File, and of an array its packed bytes; nil
 // for other types. The caller must not change it.
