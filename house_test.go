@@ -80,7 +80,6 @@ var owners = map[string][]string{
 	"github.com/prometheus/prometheus":    {"hostapp/history/embedded"},
 	"github.com/prometheus/common":        {"hostapp/history/embedded"},
 	"github.com/prometheus/client_golang": {"internal/metrics", "hostapp/history/embedded"},
-	"github.com/pressly/goose/v3":         {"hostapp/history/embedded"},
 	"modernc.org/sqlite":                  {"hostapp/history/embedded"},
 	"github.com/getkin/kin-openapi":       {"hostapp"},
 	"github.com/coder/websocket":          {"broker", "hostapp"},

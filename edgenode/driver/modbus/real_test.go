@@ -102,8 +102,13 @@ func TestRealSerial(t *testing.T) {
 // at least 300 addresses in each table (libmodbus, a PLC on the bench).
 func TestRealServer(t *testing.T) {
 	addr := os.Getenv("MAGNETO_MODBUS_SERVER")
+	if python := os.Getenv("MAGNETO_PYTHON"); addr == "" && python != "" {
+		port := freePort(t)
+		foreign(t, python, port, "socket")
+		addr = "127.0.0.1:" + port
+	}
 	if addr == "" {
-		t.Skip("MAGNETO_MODBUS_SERVER is not set: it names host:port of a Modbus TCP server whose memory may be changed")
+		t.Skip("neither MAGNETO_MODBUS_SERVER (host:port of a Modbus TCP server whose memory may be changed) nor MAGNETO_PYTHON is set")
 	}
 	d := open(t, "tcp://"+addr, nil)
 	var writes []driver.Write
