@@ -2,6 +2,7 @@ package hostapp_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -240,4 +241,53 @@ func TestConfigFaults(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("New: %v, want three faults", err)
 	}
+}
+
+// TestBirthThatDoesNotFit: while the history is stuck a device is born with
+// other metrics, and the birth finds no room. Its samples are counted as
+// dropped; none lands in a series of the birth before.
+func TestBirthThatDoesNotFit(t *testing.T) {
+	run(t, func(c *hostapp.Config) { c.HistoryQueue = 20 }, func(p *plant) {
+		at := now()
+		p.born(at, 0)
+		time.Sleep(time.Second)
+		p.store.fail(errors.New("disk full"))
+		seq := uint8(2)
+		say := func(kind, device string, metrics ...sparkplug.Metric) {
+			at++
+			p.server.send(t, "spBv1.0/G/"+kind+"/N/"+device, st.Payload(at, seq, metrics...))
+			seq++
+		}
+		send := func(kind string, metrics ...sparkplug.Metric) { say(kind, "D", metrics...) }
+		for range 40 { // more than fit, twice: one load is being written
+			say("DBIRTH", "E")
+			say("DDEATH", "E")
+			time.Sleep(10 * time.Millisecond)
+		}
+		send("DBIRTH", st.Aliased("Other", 9, at, sparkplug.Double(7)))
+		for range 10 {
+			send("DDATA", st.ByAlias(9, at, sparkplug.Double(8)))
+		}
+		p.store.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for _, name := range []string{"SetSpeed", "Serial"} {
+			for _, s := range p.store.of("D", name) {
+				if v := s.Value.Float64(); !s.Stale && (v == 7 || v == 8) {
+					t.Errorf("%s holds %v, which is Other's", name, s.Value)
+				}
+			}
+		}
+		if _, body := p.call("GET", "/metrics", ""); !regexp.MustCompile(`history_dropped_total [1-9]`).MatchString(body) {
+			t.Errorf("nothing is counted as dropped:\n%s", body)
+		}
+		send("DDEATH")
+		send("DBIRTH", st.Aliased("Other", 9, at, sparkplug.Double(7)))
+		send("DDATA", st.ByAlias(9, at, sparkplug.Double(9)))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := p.store.of("D", "Other"); len(got) == 0 || got[len(got)-1].Value.Float64() != 9 {
+			t.Errorf("after the next birth: %+v", got)
+		}
+	})
 }

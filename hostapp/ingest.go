@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/magneto-iiot/magneto/hostapp/history"
 	"github.com/magneto-iiot/magneto/hostapp/watch"
@@ -18,6 +19,9 @@ const ingestEvery = 200 * time.Millisecond
 
 // ingestBatch is how many samples are written without waiting for more.
 const ingestBatch = 4096
+
+// ingestBytes bounds the texts, bytes, data sets and templates that wait.
+const ingestBytes = 128 << 20
 
 // row is one sample on its way to the history, 48 bytes.
 type row struct {
@@ -41,6 +45,7 @@ type mark struct {
 type load struct {
 	rows  []row
 	marks []mark
+	bytes int // that the values of rows refer to
 	// How far a writer has come that was stopped by an error.
 	rowsDone, marksDone int
 }
@@ -55,6 +60,10 @@ type ingest struct {
 	mu      sync.Mutex
 	waiting load
 	full    bool // the last update did not fit
+	// unborn are the entities whose newest birth did not fit. What their slots
+	// mean is not known to the writer, so their samples are dropped and counted
+	// until a birth fits.
+	unborn map[int]bool
 
 	wake    chan struct{} // there is a batch
 	dropped atomic.Uint64
@@ -64,6 +73,7 @@ type ingest struct {
 func newIngest(c Config) *ingest {
 	return &ingest{
 		writer: newHistoryWriter(c), log: c.Log, room: c.HistoryQueue, wake: make(chan struct{}, 1),
+		unborn: map[int]bool{},
 	}
 }
 
@@ -78,7 +88,7 @@ func (in *ingest) take(u *watch.Update) {
 		}
 	}
 	w := &in.waiting
-	if len(w.rows)+len(u.Samples) > in.room {
+	if in.unborn[u.Entity] || len(w.rows)+len(u.Samples) > in.room || w.bytes > ingestBytes {
 		in.dropped.Add(uint64(len(u.Samples)))
 		if !in.full {
 			in.full = true
@@ -95,6 +105,7 @@ func (in *ingest) take(u *watch.Update) {
 			entity: uint32(u.Entity), slot: uint32(s.Index), time: s.Time, value: own(s.Value),
 			quality: s.Quality, historical: s.Historical, birth: u.Kind == watch.Birth,
 		})
+		w.bytes += weight(s.Value)
 	}
 	if len(w.rows) >= ingestBatch {
 		in.nudge()
@@ -102,13 +113,19 @@ func (in *ingest) take(u *watch.Update) {
 }
 
 // mark queues what is not a sample. Its number is bounded by the room too, for
-// each costs a message of its own; a birth that does not fit leaves its
-// entity undeclared, and its samples uncounted as dropped, until the next.
+// each costs a message of its own.
 func (in *ingest) mark(u *watch.Update) {
 	w := &in.waiting
+	birth := u.Kind == watch.Birth
 	if len(w.marks) >= in.room {
 		in.dropped.Add(1)
+		if birth {
+			in.unborn[u.Entity] = true
+		}
 		return
+	}
+	if birth {
+		delete(in.unborn, u.Entity)
 	}
 	m := mark{before: len(w.rows), update: *u}
 	m.update.Samples = nil
@@ -120,9 +137,12 @@ func (in *ingest) mark(u *watch.Update) {
 func (in *ingest) event(e history.Event) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if w := &in.waiting; len(w.marks) < in.room {
-		w.marks = append(w.marks, mark{before: len(w.rows), event: e})
+	w := &in.waiting
+	if len(w.marks) >= in.room {
+		in.dropped.Add(1)
+		return
 	}
+	w.marks = append(w.marks, mark{before: len(w.rows), event: e})
 }
 
 func (in *ingest) nudge() {
@@ -150,7 +170,7 @@ func (in *ingest) run(last <-chan struct{}) {
 		}
 		in.mu.Lock()
 		in.waiting, spare = load{rows: spare.rows[:0], marks: spare.marks[:0]}, in.waiting
-		if in.full && len(spare.rows) < in.room/2 {
+		if in.full && len(spare.rows) < in.room/2 && spare.bytes < ingestBytes/2 && len(in.unborn) == 0 {
 			in.full = false
 			in.log.Info("history has caught up", "dropped", in.dropped.Load())
 		}
@@ -200,6 +220,22 @@ func (in *ingest) behind() string {
 		return "behind: samples are dropped"
 	}
 	return ""
+}
+
+// weight is about how many bytes v refers to.
+func weight(v sparkplug.Value) int {
+	n := len(v.Str()) + len(v.Raw())
+	if d := v.DataSet(); d != nil {
+		for i := range d.Rows {
+			n += int(unsafe.Sizeof(v)) + weight(d.Rows[i])
+		}
+	}
+	if t := v.Template(); t != nil {
+		for i := range t.Metrics {
+			n += int(unsafe.Sizeof(t.Metrics[i])) + len(t.Metrics[i].Name) + weight(t.Metrics[i].Value)
+		}
+	}
+	return n
 }
 
 // own returns a copy of v unless it refers to nothing.
