@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -149,7 +148,7 @@ func (r *recorder) follow(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && attempt == 0:
-			return unreachable(fmt.Errorf("%s: %w", r.server, err))
+			return unreachable(err)
 		case err == nil:
 			attempt = 0
 			r.say("recording %s", r.server)

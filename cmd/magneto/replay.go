@@ -43,7 +43,7 @@ func (a *app) replay(ctx context.Context, file, server string, speed float64) er
 	defer in.Close() // only read
 	conn, err := mqtt.Dial(ctx, mqtt.Config{Server: server, Log: a.log})
 	if err != nil {
-		return unreachable(fmt.Errorf("%s: %w", server, err))
+		return unreachable(err)
 	}
 	var first captured
 	begun, sent := time.Now(), 0
