@@ -42,6 +42,10 @@ var house = []row{
 		pkg: "sparkplug/session", may: []string{"sparkplug"},
 		never: []string{"net", "net/*", "os", "os/*", "sync", "sync/*", "log", "log/*", "math/rand", "math/rand/*"}, pure: true,
 	},
+	{
+		pkg: "sparkplug/conform", may: []string{"sparkplug", "proto/sparkplugpb"},
+		never: []string{"net", "net/*", "os", "os/*", "log", "log/*"}, pure: true,
+	},
 	{pkg: "sparkplug/sparkplugtest", may: []string{"sparkplug", "sparkplug/session"}},
 	{pkg: "internal/mqtt"},
 	{pkg: "internal/config"},
@@ -71,7 +75,7 @@ var helpers = []string{
 // owners says which packages know a third-party module. Whoever is not listed
 // goes through the owner.
 var owners = map[string][]string{
-	"google.golang.org/protobuf":          {"proto/sparkplugpb", "sparkplug", "hostapp/watch"}, // hostapp/watch: the naive host of its benchmark
+	"google.golang.org/protobuf":          {"proto/sparkplugpb", "sparkplug", "sparkplug/conform", "hostapp/watch"}, // hostapp/watch: the naive host of its benchmark
 	"github.com/eclipse/paho.golang":      {"internal/mqtt"},
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/invopop/jsonschema":       {"internal/config"},

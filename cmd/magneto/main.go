@@ -106,7 +106,7 @@ assertion failed, 5 unreachable, 130 interrupted.`,
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		a.demoCmd(), a.allCmd(), a.brokerCmd(), a.hostCmd(),
-		a.tapCmd(), a.writeCmd(), a.rebirthCmd(), a.decodeCmd(), a.encodeCmd(), a.recordCmd(), a.replayCmd(),
+		a.tapCmd(), a.writeCmd(), a.rebirthCmd(), a.decodeCmd(), a.encodeCmd(), a.recordCmd(), a.replayCmd(), a.conformCmd(),
 		a.configCmd(), a.simCmd(), a.versionCmd(),
 	)
 	return root

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,6 +87,7 @@ type recorder struct {
 	*app
 
 	server  string
+	verb    string // what it says it does; recording if empty
 	filters []string
 	came    chan captured // full: the newest is dropped and counted
 	dropped atomic.Uint64
@@ -151,12 +153,18 @@ func (r *recorder) follow(ctx context.Context) error {
 			return unreachable(err)
 		case err == nil:
 			attempt = 0
-			r.say("recording %s", r.server)
+			r.say("%s %s", cmp.Or(r.verb, "recording"), r.server)
 			select {
 			case <-ctx.Done():
 				return conn.Disconnect(context.WithoutCancel(ctx))
 			case <-conn.Done():
 				r.say("%s: connection lost at %s (%v); trying again", r.server, time.Now().Format(time.TimeOnly), conn.Err())
+				if r.verb != "" {
+					select {
+					case r.came <- captured{}: // without a topic: messages may be missing here
+					case <-ctx.Done():
+					}
+				}
 			}
 		}
 		if wait(ctx, time.Now().Add(mqtt.Backoff{}.Next(attempt, rand.Float64()))) != nil {
