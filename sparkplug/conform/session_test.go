@@ -27,17 +27,17 @@ const start = 1_790_000_000_000
 func metric(name string, alias int, typ sparkplug.DataType, v any) *pb.Payload_Metric {
 	m := &pb.Payload_Metric{Timestamp: proto.Uint64(start)}
 	if name != "" {
-		m.Name = proto.String(name)
+		m.Name = new(name)
 	}
 	if alias > 0 {
-		m.Alias = proto.Uint64(uint64(alias))
+		m.Alias = new(uint64(alias))
 	}
 	if typ != 0 {
-		m.Datatype = proto.Uint32(uint32(typ))
+		m.Datatype = new(uint32(typ))
 	}
 	switch v := v.(type) {
 	case nil:
-		m.IsNull = proto.Bool(true)
+		m.IsNull = new(true)
 	case bool:
 		m.Value = &pb.Payload_Metric_BooleanValue{BooleanValue: v}
 	case int:
@@ -53,14 +53,14 @@ func metric(name string, alias int, typ sparkplug.DataType, v any) *pb.Payload_M
 func payload(seq int, metrics ...*pb.Payload_Metric) *pb.Payload {
 	p := &pb.Payload{Timestamp: proto.Uint64(start), Metrics: metrics}
 	if seq >= 0 {
-		p.Seq = proto.Uint64(uint64(seq))
+		p.Seq = new(uint64(seq))
 	}
 	return p
 }
 
 func parameter(v int) []*pb.Payload_Template_Parameter {
 	return []*pb.Payload_Template_Parameter{{
-		Name: proto.String("Poles"), Type: proto.Uint32(uint32(sparkplug.TypeInt32)),
+		Name: new("Poles"), Type: proto.Uint32(uint32(sparkplug.TypeInt32)),
 		Value: &pb.Payload_Template_Parameter_IntValue{IntValue: uint32(v)},
 	}}
 }
@@ -75,7 +75,7 @@ func nbirth(bd int) *pb.Payload {
 		metric("bdSeq", 0, sparkplug.TypeInt64, bd),
 		metric("Node Control/Rebirth", 0, sparkplug.TypeBoolean, false),
 		metric("motor", 0, sparkplug.TypeTemplate, &pb.Payload_Template{
-			IsDefinition: proto.Bool(true), Version: proto.String("1"), Parameters: parameter(2),
+			IsDefinition: new(true), Version: new("1"), Parameters: parameter(2),
 			Metrics: []*pb.Payload_Metric{metric("Speed", 0, sparkplug.TypeInt64, 0), metric("Run", 0, sparkplug.TypeBoolean, false)},
 		}),
 		quality,
@@ -91,7 +91,7 @@ func dbirth(seq int) *pb.Payload {
 	return payload(
 		seq,
 		metric("Motor", 10, sparkplug.TypeTemplate, &pb.Payload_Template{
-			IsDefinition: proto.Bool(false), TemplateRef: proto.String("motor"), Version: proto.String("1"), Parameters: parameter(4),
+			IsDefinition: new(false), TemplateRef: new("motor"), Version: new("1"), Parameters: parameter(4),
 			Metrics: []*pb.Payload_Metric{metric("Speed", 0, sparkplug.TypeInt64, 1500), metric("Run", 0, sparkplug.TypeBoolean, true)},
 		}),
 		metric("Level", 11, sparkplug.TypeInt64, 3),
@@ -127,7 +127,7 @@ const (
 // session is a conversation without a fault.
 func session() []said {
 	partial := metric("", 10, 0, &pb.Payload_Template{
-		IsDefinition: proto.Bool(false), TemplateRef: proto.String("motor"),
+		IsDefinition: new(false), TemplateRef: new("motor"),
 		Metrics: []*pb.Payload_Metric{metric("Speed", 0, 0, 1400)},
 	})
 	death := payload(-1, metric("bdSeq", 0, sparkplug.TypeInt64, 4))
