@@ -18,10 +18,7 @@ type Assertion struct {
 //go:embed assertions.tsv
 var list string
 
-// Assertions lists all statements in the order of the specification. The slice
-// is the caller's.
-func Assertions() []Assertion { return append([]Assertion(nil), all()...) }
-
+// all lists every statement in the order of the specification.
 var all = sync.OnceValue(func() []Assertion {
 	var a []Assertion
 	for line := range strings.Lines(list) {
