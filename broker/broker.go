@@ -27,6 +27,9 @@ type Broker struct {
 	server *mqtt.Server
 	front  *front
 	self   *mqtt.Client // who publishes certificates
+	traced func(Event)  // nil: nobody listens
+
+	tracing sync.Mutex // held while traced runs
 
 	ran      atomic.Bool
 	serving  chan struct{}
@@ -50,6 +53,7 @@ func New(c Config) (*Broker, error) {
 	}
 	b := &Broker{
 		limits: c.Limits, policy: c.Policy, log: c.Log,
+		traced:   c.Trace,
 		serving:  make(chan struct{}),
 		attached: map[string]*Attached{},
 	}

@@ -91,6 +91,12 @@ type Config struct {
 	// them is turned offline: its host has to say again that it is there.
 	Retained []Message
 
+	// Trace is told of what clients on the network do, in order, one event at
+	// a time, before the broker acts on it; a will after it was sent. It must
+	// return soon and not call the broker. Payloads are shared: they may be
+	// kept but not changed. Nil traces nothing.
+	Trace func(Event)
+
 	Log *slog.Logger // slog.Default() if nil
 }
 

@@ -28,6 +28,8 @@ func (h *hook) Provides(kind byte) bool {
 		return true
 	case mqtt.OnPacketSent:
 		return h.b.draining.Load() != nil
+	case mqtt.OnWillSent:
+		return h.b.traced != nil
 	}
 	return false
 }
@@ -35,7 +37,8 @@ func (h *hook) Provides(kind byte) bool {
 // OnPacketRead lets an empty password pass, which MQTT allows and the engine
 // takes for a missing one: clients send it when none was set. What it is worth
 // is for the policy to say.
-func (h *hook) OnPacketRead(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	h.trace(cl, pk)
 	if pk.FixedHeader.Type == packets.Connect && len(pk.Connect.Password) == 0 {
 		pk.Connect.PasswordFlag = false
 	}
@@ -97,6 +100,7 @@ func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return
 // only after it has closed its connection; when the old client's goroutine is
 // faster it removes the new client of the same id, which then receives nothing.
 func (h *hook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
+	h.closed(cl)
 	if !errors.Is(cl.StopCause(), packets.ErrSessionTakenOver) {
 		return
 	}

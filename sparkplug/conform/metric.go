@@ -17,7 +17,7 @@ func (w *Watch) metrics(t sparkplug.Topic, p *sparkplugpb.Payload, n *node) {
 		return
 	}
 	w.chronology(t, p)
-	if birth && !w.now.Retain {
+	if birth && !w.stored() {
 		w.declare(t, p, n)
 	}
 	for _, m := range p.Metrics {
@@ -35,7 +35,7 @@ func (w *Watch) metric(t sparkplug.Topic, m *sparkplugpb.Payload_Metric, birth b
 	w.judge(m.Timestamp != nil, fmt.Sprintf("metric %s has no timestamp", label(m)), "payloads-name-birth-data-requirement")
 	if m.Timestamp != nil {
 		at := time.UnixMilli(int64(*m.Timestamp))
-		w.judge(at.Before(w.now.At.Add(skew)), fmt.Sprintf("metric %s is of %v, which is to come", label(m), at.UTC()), "payloads-metric-timestamp-in-UTC")
+		w.judge(at.Before(w.now.At.Add(w.skew)), fmt.Sprintf("metric %s is of %v, which is to come", label(m), at.UTC()), "payloads-metric-timestamp-in-UTC")
 	}
 	null := m.GetIsNull()
 	if birth {
@@ -101,7 +101,7 @@ func (w *Watch) declare(t sparkplug.Topic, p *sparkplugpb.Payload, n *node) {
 	clash := ""
 	for _, m := range p.Metrics {
 		name := m.GetName()
-		e[name] = m.Alias != nil
+		e[name] = birthed{m.Alias != nil, m.GetDatatype()}
 		if other, ok := small[strings.ToLower(name)]; ok && other != name {
 			clash = fmt.Sprintf("%q and %q differ in case only", other, name)
 		}
@@ -125,12 +125,12 @@ func (w *Watch) undeclared(t sparkplug.Topic, m *sparkplugpb.Payload_Metric, n *
 	if !ok || n.phase != born {
 		return
 	}
-	aliased, has := e[m.GetName()]
+	b, has := e[m.GetName()]
 	if m.Alias != nil {
 		d, taken := n.alias[*m.Alias]
 		has = taken && d.device == t.Device
 		w.judge(m.Name == nil, fmt.Sprintf("metric %s has an alias too", label(m)), "payloads-alias-data-cmd-requirement")
-	} else if has && aliased {
+	} else if has && b.aliased {
 		w.judge(false, fmt.Sprintf("metric %s goes by name, and its birth gave it an alias", label(m)), "payloads-alias-data-cmd-requirement")
 	}
 	ids := []string{"topics-nbirth-metric-reqs", "operational-behavior-data-publish-nbirth"}

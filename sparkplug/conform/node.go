@@ -33,8 +33,14 @@ type node struct {
 // declared says whose metric an alias is.
 type declared struct{ device, name string }
 
-// entity is the last birth of a node or device: its metrics, with whether each has an alias.
-type entity map[string]bool
+// entity is the last birth of a node or device: its metrics by name.
+type entity map[string]birthed
+
+// birthed is what a birth says of a metric.
+type birthed struct {
+	aliased  bool
+	datatype uint32
+}
 
 func newNode() *node {
 	return &node{alias: map[uint64]declared{}, names: map[string]entity{}, defs: map[string]*sparkplugpb.Payload_Template{}}
@@ -97,17 +103,17 @@ func (w *Watch) common(t sparkplug.Topic, p *sparkplugpb.Payload) {
 		ids = append(ids, "topics-"+k+"-timestamp")
 	}
 	w.judge(p.Timestamp != nil, "the payload has no timestamp", ids...)
-	if p.Timestamp != nil && !m.Retain {
+	if p.Timestamp != nil && !w.stored() {
 		off := m.At.Sub(time.UnixMilli(int64(*p.Timestamp))).Abs()
-		w.judge(off < skew, fmt.Sprintf("the payload's timestamp %d is %v away from the time it came", *p.Timestamp, off),
+		w.judge(off < w.skew, fmt.Sprintf("the payload's timestamp %d is %v away from the time it came", *p.Timestamp, off),
 			"payloads-timestamp-in-UTC")
 	}
 }
 
 // edge grades what an edge node published, but for its metrics.
 func (w *Watch) edge(t sparkplug.Topic, p *sparkplugpb.Payload, n *node) {
-	if w.now.Retain {
-		return // of another time: says nothing of the order
+	if w.stored() {
+		return
 	}
 	if t.Type == sparkplug.NDEATH {
 		w.ndeath(p, n)
@@ -196,6 +202,7 @@ func (w *Watch) nbirth(p *sparkplugpb.Payload, n *node) {
 func (w *Watch) bdSeqAgain(bd uint64, n *node) {
 	next := (n.bdSeq + 1) % 256
 	switch {
+	case n.phase == dead && w.wire: // graded at CONNECT
 	case n.phase == dead && bd == next:
 		w.judge(true, "", "topics-nbirth-bdseq-increment")
 	case n.phase == dead && (bd == n.bdSeq || bd == 0):
@@ -257,9 +264,16 @@ func (w *Watch) command(t sparkplug.Topic, p *sparkplugpb.Payload, n *node) {
 	known, ok := n.names[t.Device]
 	for _, m := range p.Metrics {
 		if ok && n.phase == born {
-			_, has := known[m.GetName()]
+			b, has := known[m.GetName()]
 			if m.Alias != nil {
-				has = n.alias[*m.Alias].name != "" && n.alias[*m.Alias].device == t.Device
+				d := n.alias[*m.Alias]
+				has = d.name != "" && d.device == t.Device
+				b = known[d.name]
+			}
+			w.judge(true, "", "operational-behavior-data-commands-"+k+"-verb")
+			if has {
+				w.judge(fits(m, b.datatype), fmt.Sprintf("the value of %s does not fit datatype %d", label(m), b.datatype),
+					"operational-behavior-data-commands-"+k+"-metric-value")
 			}
 			w.judge(has, fmt.Sprintf("metric %s is in no birth", label(m)), "operational-behavior-data-commands-"+k+"-metric-name")
 		}
@@ -304,4 +318,33 @@ func label(m *sparkplugpb.Payload_Metric) string {
 		return fmt.Sprintf("with alias %d", *m.Alias)
 	}
 	return fmt.Sprintf("%q", m.GetName())
+}
+
+// fits says whether the value of m is in the field of its datatype. The text
+// and the reference disagree about UInt32, and small numbers are sent as long
+// by some: any integer field will do for an integer.
+func fits(m *sparkplugpb.Payload_Metric, datatype uint32) bool {
+	if m.GetIsNull() {
+		return m.Value == nil
+	}
+	ok := false
+	switch m.Value.(type) {
+	case *sparkplugpb.Payload_Metric_IntValue, *sparkplugpb.Payload_Metric_LongValue:
+		ok = datatype >= uint32(sparkplug.TypeInt8) && datatype <= uint32(sparkplug.TypeUInt64) || datatype == uint32(sparkplug.TypeDateTime)
+	case *sparkplugpb.Payload_Metric_FloatValue:
+		ok = datatype == uint32(sparkplug.TypeFloat)
+	case *sparkplugpb.Payload_Metric_DoubleValue:
+		ok = datatype == uint32(sparkplug.TypeDouble)
+	case *sparkplugpb.Payload_Metric_BooleanValue:
+		ok = datatype == uint32(sparkplug.TypeBoolean)
+	case *sparkplugpb.Payload_Metric_StringValue:
+		ok = datatype == uint32(sparkplug.TypeString) || datatype == uint32(sparkplug.TypeText) || datatype == uint32(sparkplug.TypeUUID)
+	case *sparkplugpb.Payload_Metric_DatasetValue:
+		ok = datatype == uint32(sparkplug.TypeDataSet)
+	case *sparkplugpb.Payload_Metric_TemplateValue:
+		ok = datatype == uint32(sparkplug.TypeTemplate)
+	case *sparkplugpb.Payload_Metric_BytesValue:
+		ok = datatype == uint32(sparkplug.TypeBytes) || datatype == uint32(sparkplug.TypeFile) || datatype >= uint32(sparkplug.TypeInt8Array)
+	}
+	return ok
 }

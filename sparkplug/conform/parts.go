@@ -73,7 +73,7 @@ func (w *Watch) dataset(d *sparkplugpb.Payload_DataSet) {
 // template grades the template in a metric, if it holds one.
 func (w *Watch) template(m *sparkplugpb.Payload_Metric, n *node, kind sparkplug.Type) {
 	t := m.GetTemplateValue()
-	if t == nil || w.now.Retain {
+	if t == nil || w.stored() {
 		return
 	}
 	w.judge(t.IsDefinition != nil, fmt.Sprintf("template %s does not say is_definition", label(m)), "payloads-template-is-definition")

@@ -35,15 +35,22 @@ type Watch struct {
 	nodes    map[string]*node
 	hosts    map[string]sparkplug.State
 	now      Message // the message being graded
+
+	skew time.Duration // how far a clock may be from the grader's
+	wire bool          // retain flags are those that were sent
+	mute bool          // take in, but do not judge
 }
 
 // NewWatch returns a Watch that has seen nothing.
 func NewWatch() *Watch {
-	return &Watch{verdicts: map[string]*Verdict{}, nodes: map[string]*node{}, hosts: map[string]sparkplug.State{}}
+	return &Watch{verdicts: map[string]*Verdict{}, nodes: map[string]*node{}, hosts: map[string]sparkplug.State{}, skew: skew}
 }
 
 // judge notes whether the assertions held for the present message.
 func (w *Watch) judge(ok bool, why string, ids ...string) {
+	if w.mute {
+		return
+	}
 	for _, id := range ids {
 		v := w.verdicts["tck-id-"+id]
 		if v == nil {
@@ -62,12 +69,15 @@ func (w *Watch) judge(ok bool, why string, ids ...string) {
 }
 
 // breach notes a breach that a subscriber sees only when there is one: that
-// none was seen proves nothing.
+// none was seen proves nothing, but on the wire.
 func (w *Watch) breach(broken bool, why string, ids ...string) {
-	if broken {
-		w.judge(false, why, ids...)
+	if broken || w.wire {
+		w.judge(!broken, why, ids...)
 	}
 }
+
+// stored says that the message is of another time, and says nothing of the order.
+func (w *Watch) stored() bool { return w.now.Retain && !w.wire }
 
 // Lost says that messages may be missing from here on, as after a lost
 // connection: what is known of the order of nodes is forgotten.
