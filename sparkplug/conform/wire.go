@@ -204,11 +204,11 @@ func (w *Wire) others(c *client, is func(*client) bool) *client {
 
 // covers says whether one of the filters asks for topic at QoS 1 or more.
 func covers(filters []Filter, topic string) bool {
-	return slices.ContainsFunc(filters, func(f Filter) bool { return f.QoS >= 1 && matches(f.Topic, topic) })
+	return slices.ContainsFunc(filters, func(f Filter) bool { return f.QoS >= 1 && Matches(f.Topic, topic) })
 }
 
-// matches says whether an MQTT filter matches a topic.
-func matches(filter, topic string) bool {
+// Matches says whether an MQTT filter matches a topic.
+func Matches(filter, topic string) bool {
 	f, t := strings.Split(filter, "/"), strings.Split(topic, "/")
 	for i, level := range f {
 		switch {

@@ -80,7 +80,7 @@ func (w *Wire) hostAsked(c *client, own string) {
 	w.Judge(covers(c.filters, own), "no subscription to "+own, "payloads-state-subscribe")
 	more := false
 	for _, f := range c.filters {
-		more = more || matches(f.Topic, sparkplug.Namespace+"/G/NBIRTH/N") || len(f.Topic) > len(sparkplug.Namespace) && !matches(f.Topic, own)
+		more = more || Matches(f.Topic, sparkplug.Namespace+"/G/NBIRTH/N") || len(f.Topic) > len(sparkplug.Namespace) && !Matches(f.Topic, own)
 	}
 	w.Judge(more && covers(c.filters, own), "no subscription to the namespace and "+own+" before the birth",
 		"host-topic-phid-birth-sub-required", "message-flow-phid-sparkplug-subscription")
