@@ -90,6 +90,7 @@ type Section struct {
 	Filters        []string        `yaml:"filters" doc:"MQTT topic filters to follow"`
 	ReorderTimeout config.Duration `yaml:"reorder_timeout" doc:"how long a missing message is waited for"`
 	CommandTimeout config.Duration `yaml:"command_timeout" doc:"how long a write may take to be confirmed"`
+	Untyped        bool            `yaml:"untyped_commands" doc:"leave the datatype off commands, as Sparkplug recommends; some edge nodes need it"`
 }
 
 // Defaults sets what holds when a key is not given.
@@ -125,7 +126,7 @@ func (s *Section) Check(path string, c *config.Checker) {
 func (s *Section) Config() Config {
 	return Config{
 		ID: s.ID, Primary: s.Primary, Filters: s.Filters,
-		ReorderTimeout: s.ReorderTimeout.Std(), CommandTimeout: s.CommandTimeout.Std(),
+		ReorderTimeout: s.ReorderTimeout.Std(), CommandTimeout: s.CommandTimeout.Std(), UntypedCommand: s.Untyped,
 	}
 }
 

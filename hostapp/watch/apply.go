@@ -72,11 +72,26 @@ func (w *Watcher) store(e *entity, metrics []sparkplug.Metric, which []uint32, s
 			continue
 		}
 		if !m.Historical {
+			e.complete(s, &m.Value)
 			e.set(s, &m.Value, time, quality(m))
 		}
 		e.note(at, m)
 	}
 	w.stats.Samples += uint64(len(which) - left)
+}
+
+// complete adds to a template instance of a data message, which may hold only
+// the members that changed, those that slot s has of it since the birth.
+//
+// Spec: tck-id-payloads-template-instance-members-data.
+func (e *entity) complete(s *slot, v *sparkplug.Value) {
+	part := v.Template()
+	if part == nil || part.IsDefinition || s.meta&(slotSome|slotAside) != slotSome|slotAside {
+		return
+	}
+	if whole := e.asides[s.bits].value.Template(); whole != nil && !whole.IsDefinition {
+		*v = sparkplug.OfTemplate(whole.Merged(part))
+	}
 }
 
 // sample returns the metrics of one payload as samples, which live in the

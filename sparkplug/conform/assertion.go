@@ -2,6 +2,7 @@ package conform
 
 import (
 	_ "embed" // the list of ids
+	"slices"
 	"strings"
 	"sync"
 )
@@ -68,3 +69,7 @@ func reason(a Assertion) string {
 	}
 	return "asks for a conversation, not a look"
 }
+
+// Assertions lists every normative statement in the order of the specification.
+// The list is the caller's.
+func Assertions() []Assertion { return slices.Clone(all()) }

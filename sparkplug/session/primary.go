@@ -170,7 +170,7 @@ func (p *Primary) hidden(at int64, fx []PrimaryEffect) []PrimaryEffect {
 	if !p.cfg.NewTimestamp {
 		return fx
 	}
-	fx = append(fx, PrimaryEffect{Do: PrimaryOffline}, PrimaryEffect{Do: PrimaryDisconnect, Session: p.session})
+	fx = p.leave(at, append(fx, PrimaryEffect{Do: PrimaryOffline}))
 	return p.again(at, p.tries.lost(at), fx)
 }
 
