@@ -36,8 +36,15 @@ func (h *hook) Provides(kind byte) bool {
 
 // OnPacketRead lets an empty password pass, which MQTT allows and the engine
 // takes for a missing one: clients send it when none was set. What it is worth
-// is for the policy to say.
+// is for the policy to say. It also reads the reason code of a DISCONNECT of
+// one byte, which the engine passes over: nothing may come after it, so it is
+// the last that was read.
+//
+// Source: MQTT 5.0, sections 3.14.2.1 and 3.14.4.
 func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if c, ok := cl.Net.Conn.(*conn); ok && pk.FixedHeader.Type == packets.Disconnect && pk.FixedHeader.Remaining == 1 {
+		pk.ReasonCode = c.last
+	}
 	h.trace(cl, pk)
 	if pk.FixedHeader.Type == packets.Connect && len(pk.Connect.Password) == 0 {
 		pk.Connect.PasswordFlag = false

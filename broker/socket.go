@@ -20,8 +20,9 @@ type conn struct {
 	log     *slog.Logger
 	id      Identity // set at CONNECT, before other calls read it
 
-	head int // bytes of the first packet's header that have passed; -1: enough
-	size int // of the first packet, as far as known
+	head int  // bytes of the first packet's header that have passed; -1: enough
+	size int  // of the first packet, as far as known
+	last byte // that was read
 
 	mu     sync.Mutex
 	dollar []string // guarded by mu; filters that start with $, see hook.OnACLCheck
@@ -36,6 +37,9 @@ var errFirstPacket = errors.New("broker: the first packet is not a CONNECT, or t
 // Read hands on what came, once the first packet's header is good.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.last = p[n-1]
+	}
 	for i := 0; i < n && c.head >= 0; i++ {
 		b := p[i]
 		switch {
