@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/magneto-iiot/magneto/internal/exam"
 	"github.com/magneto-iiot/magneto/sparkplug"
 	"github.com/magneto-iiot/magneto/sparkplug/conform"
 )
@@ -21,7 +23,7 @@ func (a *app) conformCmd() *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  group,
 	}
-	cmd.AddCommand(a.conformWatchCmd())
+	cmd.AddCommand(a.conformEdgeCmd(), a.conformHostCmd(), a.conformBrokerCmd(), a.conformWatchCmd())
 	return cmd
 }
 
@@ -45,9 +47,8 @@ of Sparkplug was seen.`,
 	server := cmd.Flags().String("mqtt", "mqtt://127.0.0.1:1883", "MQTT server")
 	file := cmd.Flags().String("capture", "", "grade this capture instead; - is stdin")
 	span := cmd.Flags().Duration("for", 0, "stop after this long (default: never)")
-	asJSON := cmd.Flags().Bool("json", false, "print the report as JSON")
-	junit := cmd.Flags().String("junit", "", "write the report as JUnit XML to this file too")
-	whole := cmd.Flags().Bool("all", false, "list what held and what could not be seen, too")
+	var grading gradeFlags
+	grading.add(cmd)
 	cmd.MarkFlagsMutuallyExclusive("mqtt", "capture")
 	cmd.MarkFlagsMutuallyExclusive("for", "capture")
 	cmd.RunE = a.begin(func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +62,7 @@ of Sparkplug was seen.`,
 		if err != nil {
 			return err
 		}
-		return a.grades(w.Report(), *asJSON, *whole, *junit)
+		return a.grades(w.Report(), grading)
 	})
 	return cmd
 }
@@ -136,27 +137,51 @@ func (a *app) gradeLive(ctx context.Context, server string, span time.Duration, 
 	return nil
 }
 
+// gradeFlags say how to print a report.
+type gradeFlags struct {
+	json, all bool
+	junit     string
+}
+
+func (f *gradeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
+	cmd.Flags().StringVar(&f.junit, "junit", "", "write the report as JUnit XML to this file too")
+	cmd.Flags().BoolVar(&f.all, "all", false, "list what held and what could not be seen, too")
+}
+
+// examined prints the report of an examination, which err may have cut short.
+func (a *app) examined(r conform.Report, err error, f gradeFlags) error {
+	_, refused := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, exam.ErrSilent) || refused:
+		return unreachable(err)
+	case err != nil:
+		return err
+	}
+	return a.grades(r, f)
+}
+
 // grades prints a report, and makes the exit code of it.
-func (a *app) grades(r conform.Report, asJSON, whole bool, junit string) error {
-	if junit != "" {
-		if err := createFile(junit, r.WriteJUnit); err != nil {
+func (a *app) grades(r conform.Report, f gradeFlags) error {
+	if f.junit != "" {
+		if err := createFile(f.junit, r.WriteJUnit); err != nil {
 			return err
 		}
 	}
-	if asJSON {
+	if f.json {
 		e := json.NewEncoder(a.out)
 		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
 		if err := e.Encode(r); err != nil {
 			return err
 		}
-	} else if err := r.WriteText(a.out, whole); err != nil {
+	} else if err := r.WriteText(a.out, f.all); err != nil {
 		return err
 	}
 	switch {
 	case r.Failed():
 		return &exitError{exitAssertion, errors.New("at least one MUST is broken")}
-	case r.Messages == 0:
+	case r.Messages == 0 && r.Count(conform.Pass) == 0:
 		return &exitError{exitFailed, errors.New("no message of Sparkplug was seen: nothing is graded")}
 	}
 	return nil

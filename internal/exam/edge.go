@@ -149,11 +149,11 @@ func (x *edge) arrive() error {
 	}
 	e, ok := x.await(mark, starting, x.own(0, conform.Connect))
 	if !ok {
-		return fmt.Errorf("%w: no edge node with a will has connected to %s within %v", errSilent, x.servers[0].url, starting)
+		return fmt.Errorf("%w: no edge node with a will has connected to %s within %v", ErrSilent, x.servers[0].url, starting)
 	}
 	t, err := sparkplug.ParseTopic(e.Will.Topic)
 	if err != nil {
-		return fmt.Errorf("%w: the will of client %q is no NDEATH: %w", errSilent, e.Client, err)
+		return fmt.Errorf("%w: the will of client %q is no NDEATH: %w", ErrSilent, e.Client, err)
 	}
 	x.node = sparkplug.Topic{Group: t.Group, Node: t.Node}
 	if x.c.Host != "" {
@@ -162,7 +162,7 @@ func (x *edge) arrive() error {
 		}
 	}
 	if _, ok := x.await(mark, patient, x.sent(0, sparkplug.NBIRTH)); !ok {
-		return fmt.Errorf("%w: edge node %s/%s has connected but is not born within %v", errSilent, t.Group, t.Node, patient)
+		return fmt.Errorf("%w: edge node %s/%s has connected but is not born within %v", ErrSilent, t.Group, t.Node, patient)
 	}
 	x.settle(0, mark)
 	return nil
@@ -438,7 +438,7 @@ func (x *edge) kill() error {
 		return err
 	}
 	if _, ok := x.await(mark, starting, x.sent(0, sparkplug.NBIRTH)); !ok {
-		return fmt.Errorf("%w: not born again within %v", errSilent, starting)
+		return fmt.Errorf("%w: not born again within %v", ErrSilent, starting)
 	}
 	x.settle(0, mark)
 	x.say("kill the edge node")
@@ -465,7 +465,7 @@ func (x *edge) walk() error {
 		return err
 	}
 	if _, ok := x.await(mark, starting, x.sent(0, sparkplug.NBIRTH)); !ok {
-		return fmt.Errorf("%w: not born on the first of two servers within %v", errSilent, starting)
+		return fmt.Errorf("%w: not born on the first of two servers within %v", ErrSilent, starting)
 	}
 	x.settle(0, mark)
 	if err := x.host(1, true, x.tick()); err != nil {

@@ -149,13 +149,13 @@ func (x *host) arrive() error {
 	}
 	e, ok := x.await(mark, starting, x.own(0, conform.Connect))
 	if !ok {
-		return fmt.Errorf("%w: no host with a will has connected to %s within %v", errSilent, x.servers[0].url, starting)
+		return fmt.Errorf("%w: no host with a will has connected to %s within %v", ErrSilent, x.servers[0].url, starting)
 	}
 	if x.id, ok = sparkplug.ParseStateTopic(e.Will.Topic); !ok {
-		return fmt.Errorf("%w: the will of client %q is on %q, not a STATE topic", errSilent, e.Client, e.Will.Topic)
+		return fmt.Errorf("%w: the will of client %q is on %q, not a STATE topic", ErrSilent, e.Client, e.Will.Topic)
 	}
 	if _, ok := x.await(mark, patient, x.online(0, true)); !ok {
-		return fmt.Errorf("%w: host %s does not say that it is online within %v", errSilent, x.id, patient)
+		return fmt.Errorf("%w: host %s does not say that it is online within %v", ErrSilent, x.id, patient)
 	}
 	return nil
 }
@@ -413,7 +413,7 @@ func (x *host) kill() error {
 		return err
 	}
 	if _, ok := x.await(mark, starting, x.online(0, true)); !ok {
-		return fmt.Errorf("%w: host %s is not online again within %v", errSilent, x.id, starting)
+		return fmt.Errorf("%w: host %s is not online again within %v", ErrSilent, x.id, starting)
 	}
 	x.say("kill the host application")
 	mark = x.mark()

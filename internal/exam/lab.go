@@ -38,8 +38,8 @@ const (
 // maxSeen bounds the events that are kept to be waited for.
 const maxSeen = 1 << 18
 
-// errSilent is wrapped when the part under examination does not come.
-var errSilent = errors.New("exam: nobody came")
+// ErrSilent is wrapped by the error of an examination when the part under examination does not come.
+var ErrSilent = errors.New("exam: nobody came")
 
 // lab is the servers of an examination, and what they saw.
 type lab struct {

@@ -84,8 +84,11 @@ func (r *Report) WriteText(w io.Writer, whole bool) error {
 			fmt.Fprintf(b, "%-6s %s %s\n", v.Outcome, v.ID, v.Reason)
 		}
 	}
-	fmt.Fprintf(b, "%d messages of %d nodes: %d held, %d broken, %d without occasion, %d not visible from here\n",
-		r.Messages, r.Nodes, r.Count(Pass), r.Count(Fail), r.Count(Unseen), r.Count(Hidden))
+	if r.Messages > 0 {
+		fmt.Fprintf(b, "%d messages of %d nodes: ", r.Messages, r.Nodes)
+	}
+	fmt.Fprintf(b, "%d held, %d broken, %d without occasion, %d not judged from here\n",
+		r.Count(Pass), r.Count(Fail), r.Count(Unseen), r.Count(Hidden))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
