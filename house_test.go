@@ -76,7 +76,7 @@ var helpers = []string{
 // owners says which packages know a third-party module. Whoever is not listed
 // goes through the owner.
 var owners = map[string][]string{
-	"google.golang.org/protobuf":          {"proto/sparkplugpb", "sparkplug", "sparkplug/conform", "hostapp/watch"}, // hostapp/watch: the naive host of its benchmark
+	"google.golang.org/protobuf":          {"proto/sparkplugpb", "sparkplug", "sparkplug/conform", "hostapp/watch", "simulators/scenario"}, // hostapp/watch: the naive host of its benchmark; simulators/scenario: an edge node of another make
 	"github.com/eclipse/paho.golang":      {"internal/mqtt"},
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/invopop/jsonschema":       {"internal/config"},

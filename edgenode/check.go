@@ -24,13 +24,15 @@ type compiler struct {
 	drivers Drivers
 	check   *config.Checker
 	plan    *plan
+
+	published map[string]*definition // the templates that have instances, by name
 }
 
 // compile checks c and makes the plan of it. The plan is good only if check
 // has no faults afterwards. With nil drivers, what only they know is not
 // checked.
 func compile(c Config, drivers Drivers, check *config.Checker) *plan {
-	k := &compiler{cfg: withDefaults(c), drivers: drivers, check: check, plan: &plan{}}
+	k := &compiler{cfg: withDefaults(c), drivers: drivers, check: check, plan: &plan{}, published: map[string]*definition{}}
 	k.plan.cfg = k.cfg
 	if c.Version != 1 {
 		check.Faultf("version", "want version: 1, the only one there is")
@@ -46,10 +48,13 @@ func compile(c Config, drivers Drivers, check *config.Checker) *plan {
 	}
 	k.links()
 	k.plan.node = &deviceDef{}
-	k.metrics(k.plan.node, k.nodeMetrics())
+	own := k.nodeMetrics()
+	k.metrics(k.plan.node, own)
 	for i := range k.cfg.Devices {
 		k.device(i)
 	}
+	k.define()
+	k.plan.node.sign(own)
 	k.tags()
 	return k.plan
 }

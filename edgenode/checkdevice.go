@@ -15,6 +15,7 @@ import (
 type placed struct {
 	Metric
 	origin origin
+	in     *instance // outermost
 }
 
 func (k *compiler) nodeMetrics() []placed {
@@ -24,7 +25,16 @@ func (k *compiler) nodeMetrics() []placed {
 		if m.Addr != "" {
 			o.fault(k.check, "addr", "a metric of the node has no connection: leave out addr, or put it into a device")
 		}
-		out = append(out, placed{m, o})
+		out = append(out, placed{m, o, nil})
+	}
+	for i := range k.cfg.Use {
+		path := config.Index("use", i)
+		for _, p := range k.use(&k.cfg.Use[i], path) {
+			if p.Addr != "" {
+				k.check.Faultf(path, "metric %q has an addr, and the node no connection: use the template in a device", p.Name)
+			}
+			out = append(out, p)
+		}
 	}
 	return out
 }
@@ -58,16 +68,8 @@ func (k *compiler) device(i int) {
 	for i := range d.metrics {
 		d.metrics[i].tag.Unit = unit
 	}
-	d.sign(metricsOf(all))
+	d.sign(all)
 	k.plan.devices = append(k.plan.devices, d)
-}
-
-func metricsOf(all []placed) []Metric {
-	out := make([]Metric, len(all))
-	for i := range all {
-		out[i] = all[i].Metric
-	}
-	return out
 }
 
 func (k *compiler) link(d *deviceDef, c *Device, path string) {
@@ -88,40 +90,10 @@ func (k *compiler) unfold(c *Device, path string) []placed {
 		out = append(out, k.use(&c.Use[i], config.Index(config.Key(path, "use"), i))...)
 	}
 	for i, m := range c.Metrics {
-		out = append(out, placed{m, origin{path: config.Index(config.Key(path, "metrics"), i)}})
+		out = append(out, placed{m, origin{path: config.Index(config.Key(path, "metrics"), i)}, nil})
 	}
 	if c.CSV != "" {
 		out = append(out, k.tagFile(c.CSV, config.Key(path, "csv"))...)
-	}
-	return out
-}
-
-// use unfolds a template.
-func (k *compiler) use(u *Use, path string) []placed {
-	if u.Template == "" {
-		k.check.Faultf(config.Key(path, "template"), "template is missing: name one")
-		return nil
-	}
-	members, ok := k.cfg.Templates[string(u.Template)]
-	if !ok {
-		k.check.Faultf(config.Key(path, "template"), "no template %q%s", u.Template,
-			orText(suggest(string(u.Template), slices.Sorted(maps.Keys(k.cfg.Templates))), ": "+among(k.cfg.Templates)))
-		return nil
-	}
-	out := make([]placed, 0, len(members))
-	for i, m := range members {
-		o := origin{path: config.Index(config.Key("templates", string(u.Template)), i)}
-		for _, field := range []*string{&m.Name, &m.Addr, &m.Unit} {
-			text, err := expand(*field, u.Params)
-			if err != nil {
-				k.check.Faultf(path, "template %s, metric %q: %v", u.Template, m.Name, err)
-			}
-			*field = text
-		}
-		if u.As != "" {
-			m.Name = u.As + "/" + m.Name
-		}
-		out = append(out, placed{m, o})
 	}
 	return out
 }
@@ -148,9 +120,7 @@ func (k *compiler) metrics(d *deviceDef, all []placed) {
 		names[folded] = p.Name
 		d.metrics = append(d.metrics, k.metric(p))
 	}
-	if d.id == "" {
-		d.sign(metricsOf(all))
-	}
+	d.place()
 }
 
 // sessionsOwn says whether a name is kept for what an edge node tells and obeys
@@ -166,6 +136,7 @@ func (k *compiler) metric(p *placed) metricDef {
 		tag:    driver.Tag{Addr: p.Addr, Order: p.Order},
 		write:  p.Write,
 		props:  properties(&p.Metric),
+		in:     p.in,
 		origin: p.origin,
 		filter: filter{min: p.MinInterval.Std().Milliseconds(), max: p.MaxInterval.Std().Milliseconds()},
 	}
@@ -179,6 +150,7 @@ func (k *compiler) metric(p *placed) metricDef {
 	}
 	m.tag.Type = raw
 	m.scaling = newScaling(raw, pub, p.Scale, p.Offset)
+	k.extras(p)
 	k.numbers(p, &m, raw, pub)
 	if m.inMemory() {
 		k.memory(p, &m)
@@ -203,9 +175,14 @@ func (k *compiler) datatype(p *placed, key, name string) sparkplug.DataType {
 		}
 		p.origin.fault(k.check, key, "no Sparkplug datatype %q%s", name, suggest(name, names))
 		return sparkplug.TypeUnknown
-	case t == sparkplug.TypeDataSet || t == sparkplug.TypeTemplate:
-		p.origin.fault(k.check, key, "metrics of type %s are not supported yet", name)
+	case t == sparkplug.TypeTemplate:
+		p.origin.fault(k.check, key, "a Template is put together from its members: describe it under templates, and use it with instance: true")
 		return sparkplug.TypeUnknown
+	case t == sparkplug.TypeDataSet && p.Addr != "":
+		p.origin.fault(k.check, key, "no equipment has a DataSet: leave out addr, and it is held in memory")
+		return sparkplug.TypeUnknown
+	case t == sparkplug.TypeDataSet && p.Value == nil:
+		p.origin.fault(k.check, "value", "value is missing: a DataSet needs its columns, like {columns: [{name: Batch, type: Int32}], rows: [[1]]}")
 	}
 	return t
 }

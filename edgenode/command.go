@@ -18,6 +18,7 @@ var (
 	errUnknownMetric = errors.New("no such metric")
 	errNoWrite       = errors.New("not writable: the configuration has no write for it")
 	errNoValue       = errors.New("the command has no value")
+	errColumns       = errors.New("its columns or their types are not those of the configured value")
 	errBusy          = errors.New("too many commands wait for its equipment")
 )
 
@@ -107,26 +108,83 @@ func (a *Agent) controlled(number uint32, m *sparkplug.Metric) bool {
 	return true
 }
 
-// obey sets one metric: through its equipment, or in memory.
+// obey sets one metric, or the members of an instance: all of them or, when one
+// is refused, none.
 func (a *Agent) obey(d *device, m *sparkplug.Metric) error {
-	slot, ok := d.slot(m)
-	if !ok {
-		return errUnknownMetric
-	}
-	def := &d.def.metrics[slot]
-	switch {
-	case def.write == nil:
-		return errNoWrite
-	case m.Value.IsNull():
-		return errNoValue
-	}
-	v, err := m.Value.As(def.scaling.pub)
+	orders, err := d.orders(m)
 	if err != nil {
 		return err
 	}
-	if err := def.write.allows(v); err != nil {
-		return err
+	for i := range orders {
+		o := &orders[i]
+		if o.value, err = d.accept(o.slot, o.value); err != nil {
+			if len(orders) > 1 {
+				err = fmt.Errorf("%s: %w", d.def.metrics[o.slot].name, err)
+			}
+			return err
+		}
 	}
+	for _, o := range orders {
+		if err := a.carry(d, o.slot, o.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orders says which metrics of the device a metric of a command is about.
+func (d *device) orders(m *sparkplug.Metric) ([]order, error) {
+	if n, ok := d.instance(m); ok {
+		v, err := m.Value.As(sparkplug.TypeTemplate)
+		switch {
+		case err != nil:
+			return nil, err
+		case v.Template() == nil || len(v.Template().Metrics) == 0:
+			return nil, errNoValue
+		}
+		return n.orders(v.Template(), nil)
+	}
+	slot, ok := d.slot(m)
+	if !ok || d.def.metrics[slot].in != nil {
+		return nil, errUnknownMetric
+	}
+	return []order{{slot, m.Value}}, nil
+}
+
+// instance finds the instance that a metric of a command names.
+func (d *device) instance(m *sparkplug.Metric) (*instance, bool) {
+	for i := range d.def.metrics {
+		n := d.def.metrics[i].in
+		if n != nil && uint32(i) == n.first && d.isOf(m, n, m.Name == "" && m.HasAlias) {
+			return n, true
+		}
+	}
+	return nil, false
+}
+
+// accept says whether a metric may be written with a value, and gives it as the
+// metric's type.
+func (d *device) accept(slot uint32, raw sparkplug.Value) (sparkplug.Value, error) {
+	def := &d.def.metrics[slot]
+	switch {
+	case def.write == nil:
+		return raw, errNoWrite
+	case raw.IsNull():
+		return raw, errNoValue
+	}
+	v, err := raw.As(def.scaling.pub)
+	if err != nil {
+		return raw, err
+	}
+	if table := v.DataSet(); table != nil && !table.Like(def.initial.DataSet()) {
+		return raw, errColumns
+	}
+	return v, def.write.allows(v)
+}
+
+// carry carries a good value to the equipment, or into memory.
+func (a *Agent) carry(d *device, slot uint32, v sparkplug.Value) error {
+	def := &d.def.metrics[slot]
 	if def.inMemory() {
 		a.set(d, slot, v.Clone())
 		return nil

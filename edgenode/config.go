@@ -1,7 +1,6 @@
 package edgenode
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,7 +32,8 @@ type Config struct {
 	Spool       Spool                 `yaml:"spool" doc:"what waits while the session is down"`
 	ScanClasses map[string]Duration   `yaml:"scan_classes" doc:"how often to read, by name; default fast: 100ms, normal: 1s, slow: 30s"`
 	Connections map[string]Connection `yaml:"connections" doc:"to equipment, by name"`
-	Templates   map[string][]Metric   `yaml:"templates" doc:"lists of metrics to be used by devices, by name"`
+	Templates   map[string]Template   `yaml:"templates" doc:"metrics to be used by devices, by name"`
+	Use         []Use                 `yaml:"use" doc:"templates of the node itself, whose metrics are held in memory"`
 	Metrics     []Metric              `yaml:"metrics" doc:"of the node itself, held in memory"`
 	Devices     []Device              `yaml:"devices" doc:"what the node reports for"`
 }
@@ -88,27 +88,23 @@ type Device struct {
 	CSV        string   `yaml:"csv" doc:"file with more metrics, a row each: the header names the keys"`
 }
 
-// Use puts the metrics of a template into a device, below the folder As.
+// Template is a list of metrics that several devices have, or several parts of
+// one. In a file the list of its metrics may stand for it.
+type Template struct {
+	Version    string         `yaml:"version" doc:"of the Sparkplug definition"`
+	Parameters map[string]any `yaml:"parameters" doc:"for {base} and the like, where the use of the template gives none"`
+	Metrics    []Metric       `yaml:"metrics,short" doc:"its members"`
+	Use        []Use          `yaml:"use" doc:"templates within it"`
+}
+
+// Use puts the metrics of a template into a device, below the folder As, or as
+// one metric As of type Template.
 type Use struct {
-	Template TemplateName   `yaml:"template"`
-	As       string         `yaml:"as" doc:"folder of the metrics; empty: none"`
+	Template string         `yaml:"template" doc:"name of the template"`
+	As       string         `yaml:"as" doc:"folder of the metrics, or name of the instance; empty: no folder"`
+	Instance bool           `yaml:"instance" doc:"publish one metric of type Template, and its definition in the birth of the node"`
 	Params   map[string]any `yaml:",inline"` // for {base} and the like
 }
-
-// TemplateName names one of Config.Templates.
-type TemplateName string
-
-// UnmarshalText takes a name, and refuses what does not work yet.
-func (n *TemplateName) UnmarshalText(b []byte) error {
-	if string(b) == "true" {
-		return errors.New("instances of templates are not published yet: name a template, whose metrics are then unfolded")
-	}
-	*n = TemplateName(b)
-	return nil
-}
-
-// MarshalText prints the name.
-func (n TemplateName) MarshalText() ([]byte, error) { return []byte(n), nil }
 
 // Metric is one metric. With an Addr it is read from the device's connection,
 // without one it is held in memory and kept over restarts.
@@ -127,6 +123,9 @@ type Metric struct {
 	MaxInterval Duration    `yaml:"max_interval" doc:"report again after this time though nothing changed"`
 	Write       *Write      `yaml:"write" doc:"allows commands; {} sets no bounds"`
 	Value       any         `yaml:"value" doc:"first value of a metric that is held in memory"`
+
+	Description string         `yaml:"description" doc:"for people; a property of the birth"`
+	Properties  map[string]any `yaml:"properties" doc:"more properties of the birth, by name: texts, numbers, true, false"`
 }
 
 // Write allows commands to a metric and bounds them. Bounds are in the unit of

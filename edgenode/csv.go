@@ -22,7 +22,7 @@ const maxTagFile = 128 << 20
 // each.
 var tagColumns = []string{
 	"name", "addr", "type", "as", "order", "scale", "offset", "unit", "range_low", "range_high",
-	"deadband", "min_interval", "max_interval", "write", "write_min", "write_max", "readback", "value",
+	"deadband", "min_interval", "max_interval", "write", "write_min", "write_max", "readback", "value", "description",
 }
 
 // tagFile reads the metrics of a CSV file, which path names.
@@ -150,6 +150,8 @@ func (t *tagCells) set(key, text string) (err error) {
 		p.Unit = text
 	case "value":
 		p.Value = text
+	case "description":
+		p.Description = text
 	case "deadband":
 		err = p.Deadband.UnmarshalText([]byte(text))
 	case "min_interval":

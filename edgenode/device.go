@@ -90,10 +90,16 @@ func (d *device) birth(dst []sparkplug.Metric, at int64, aliases bool) []sparkpl
 	first := len(dst)
 	for i := range d.def.metrics {
 		m, c := &d.def.metrics[i], &d.now[i]
-		if c.time == 0 {
-			c.time = at
+		if n := m.in; n != nil {
+			if uint32(i) == n.first {
+				v, newest := d.whole(n, at)
+				dst = append(dst, sparkplug.Metric{
+					Name: n.name, Alias: d.alias + uint64(i), HasAlias: aliases, Timestamp: newest, HasTimestamp: true, Value: v,
+				})
+			}
+			continue
 		}
-		c.born = c.time
+		d.tellBorn(c, at)
 		dst = append(dst, sparkplug.Metric{
 			Name: m.name, Alias: d.alias + uint64(i), HasAlias: aliases,
 			Timestamp: c.time, HasTimestamp: true,
@@ -102,6 +108,14 @@ func (d *device) birth(dst []sparkplug.Metric, at int64, aliases bool) []sparkpl
 	}
 	slices.SortStableFunc(dst[first:], func(a, b sparkplug.Metric) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
 	return dst
+}
+
+// tellBorn notes that a birth tells a value; at is the time of one that has none.
+func (d *device) tellBorn(c *current, at int64) {
+	if c.time == 0 {
+		c.time = at
+	}
+	c.born = c.time
 }
 
 var qualities = map[driver.Quality]*sparkplug.PropertySet{
@@ -120,6 +134,9 @@ func qualityOnly(q driver.Quality) *sparkplug.PropertySet {
 // Spec: tck-id-payloads-alias-data-cmd-requirement,
 // tck-id-payloads-metric-datatype-not-req.
 func (d *device) data(dst []sparkplug.Metric, r *report, aliases, told, historical bool) []sparkplug.Metric {
+	if d.def.metrics[r.slot].in != nil {
+		return d.part(dst, r, aliases, told, historical)
+	}
 	m := sparkplug.Metric{
 		Timestamp: r.time, HasTimestamp: true, Value: r.value, OmitType: true, Historical: historical,
 	}

@@ -2,6 +2,7 @@ package edgenode
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,8 @@ type deviceDef struct {
 	link      string // empty when no metric has an address
 	period    time.Duration
 	metrics   []metricDef
-	signature string // equal for devices that are configured alike
+	defs      []sparkplug.Metric // of the node: the definitions of all templates that are published
+	signature string             // equal for devices that are configured alike
 }
 
 // metricDef is one metric.
@@ -48,6 +50,7 @@ type metricDef struct {
 	write   *Write
 	initial sparkplug.Value // of one that is held in memory
 	props   *sparkplug.PropertySet
+	in      *instance // the template instance that it is a member of, at any depth; nil: none
 	origin  origin
 }
 
@@ -88,13 +91,18 @@ func (o origin) fault(check *config.Checker, key, format string, args ...any) {
 	check.Faultf(config.Key(o.path, key), format, args...)
 }
 
-func (d *deviceDef) sign(metrics []Metric) {
+func (d *deviceDef) sign(all []placed) {
+	metrics := make([]Metric, len(all))
+	for i := range all {
+		metrics[i] = all[i].Metric
+	}
 	b, err := json.Marshal(struct {
 		Link    string
 		Period  time.Duration
 		Metrics []Metric
 		Units   []string
-	}{d.link, d.period, metrics, units(d.metrics)})
+		Shapes  []string
+	}{d.link, d.period, metrics, units(d.metrics), d.shapes()})
 	if err == nil { // else it is never equal to another: it is configured anew
 		d.signature = string(b)
 	}
@@ -129,10 +137,20 @@ func properties(m *Metric) *sparkplug.PropertySet {
 	if m.Write != nil && m.Write.Max != nil {
 		add("writeMax", sparkplug.Double(*m.Write.Max))
 	}
+	if m.Description != "" {
+		add("description", sparkplug.String(m.Description))
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.Properties)) {
+		v, _ := scalar(m.Properties[key]) // checked before
+		add(key, v)
+	}
 	// The last one is the quality, of a good metric.
 	add(sparkplug.PropQuality, qualityValue(driver.Good))
 	return s
 }
+
+// reserved are the properties that have keys of their own.
+var reserved = []string{"engUnit", "engLow", "engHigh", "readOnly", "writeMin", "writeMax", "description", sparkplug.PropQuality}
 
 func qualityValue(q driver.Quality) sparkplug.Value {
 	return sparkplug.Int(sparkplug.TypeInt32, int64(q))

@@ -48,8 +48,8 @@ func (a *Agent) fits(d *device, reports []report) int {
 	size := 0
 	for i := range reports {
 		r := &reports[i]
-		size += 40 + len(r.value.Str()) + len(r.value.Raw())
-		if !*a.plan.cfg.MQTT.Aliases {
+		size += 40 + weight(r.value)
+		if !*a.plan.cfg.MQTT.Aliases || d.def.metrics[r.slot].in != nil {
 			size += len(d.def.metrics[r.slot].name)
 		}
 		if size > maxPayload && i > 0 {
@@ -126,7 +126,16 @@ func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect
 // Spec: tck-id-topics-nbirth-bdseq-included, tck-id-topics-nbirth-rebirth-metric,
 // tck-id-operational-behavior-data-commands-rebirth-name-aliases.
 func (a *Agent) nbirth(p *sparkplug.Payload, bdSeq uint8, now int64) {
+	p.Metrics = append(p.Metrics, a.node.def.defs...)
+	defs := len(p.Metrics)
 	p.Metrics = a.node.birth(p.Metrics, now, *a.plan.cfg.MQTT.Aliases)
+	oldest := now
+	if len(p.Metrics) > defs {
+		oldest = p.Metrics[defs].Timestamp
+	}
+	for i := range defs { // before what uses them, and in the order of time
+		p.Metrics[i].Timestamp, p.Metrics[i].HasTimestamp = oldest, true
+	}
 	p.Metrics = append(p.Metrics, bdSeqMetric(bdSeq, now), control(sparkplug.MetricRebirth, now))
 	if len(a.plan.cfg.MQTT.Servers) > 1 {
 		p.Metrics = append(p.Metrics, control(metricNextServer, now))

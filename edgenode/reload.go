@@ -76,22 +76,22 @@ func (a *Agent) reload(p *plan) error {
 			a.step(session.EdgeEvent{Kind: session.EdgeDeviceGone, Device: id})
 		}
 	}
+	if a.node != oldNode { // births of everybody, after what the node now defines
+		a.step(session.EdgeEvent{Kind: session.EdgeChanged})
+	}
 	for _, d := range changed {
-		kind := session.EdgeDeviceChanged
-		if !d.ready { // it has other equipment now
-			kind = session.EdgeDeviceGone
-		}
-		if d != a.node {
-			a.step(session.EdgeEvent{Kind: kind, Device: d.def.id})
+		switch {
+		case d == a.node:
+		case !d.ready: // it has other equipment now
+			a.step(session.EdgeEvent{Kind: session.EdgeDeviceGone, Device: d.def.id})
+		case a.node == oldNode:
+			a.step(session.EdgeEvent{Kind: session.EdgeDeviceChanged, Device: d.def.id})
 		}
 	}
 	for _, d := range a.devices {
 		if d.ready { // also the new ones without equipment
 			a.step(session.EdgeEvent{Kind: session.EdgeDeviceReady, Device: d.def.id})
 		}
-	}
-	if a.node != oldNode {
-		a.step(session.EdgeEvent{Kind: session.EdgeChanged})
 	}
 	a.log.Info("configuration reloaded", "devices", len(a.devices), "changed", len(changed))
 	return nil

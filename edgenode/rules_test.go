@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -259,5 +261,49 @@ func TestBacklogSorts(t *testing.T) {
 	}
 	if b.mixed || b.bytes() != 0 {
 		t.Errorf("mixed %v, %d bytes left", b.mixed, b.bytes())
+	}
+}
+
+// TestPartialInstances checks how reports of members are put into partial
+// instances: together while they follow one another, apart when a member comes
+// again or another metric is between, so that times never go back.
+func TestPartialInstances(t *testing.T) {
+	inner := &instance{name: "Front", ref: "bearing", first: 2, members: []member{{name: "Temp", slot: 2}}}
+	n := &instance{name: "Main", ref: "motor", members: []member{{name: "Amps", slot: 0}, {name: "Limit", slot: 1}, {name: "Front", inner: inner}}}
+	def := &deviceDef{metrics: []metricDef{{name: "Main/Amps", in: n}, {name: "Main/Limit", in: n}, {name: "Main/Front/Temp", in: n}, {name: "Flow"}}}
+	for i := range def.metrics {
+		def.metrics[i].scaling.pub = sparkplug.TypeInt32
+	}
+	d := newDevice(def, 10)
+	at := func(slot uint32, time int64) report {
+		return report{sparkplug.Int(sparkplug.TypeInt32, time), time, slot, driver.Good}
+	}
+	for _, aliases := range []bool{true, false} {
+		var got []sparkplug.Metric
+		for _, r := range []report{at(0, 1), at(2, 1), at(1, 2), at(0, 3), at(3, 4), at(2, 5)} {
+			got = d.data(got, &r, aliases, true, false)
+		}
+		var text []string
+		for _, m := range got {
+			if m.HasAlias != aliases || aliases && m.Name != "" {
+				t.Errorf("aliases %v: %+v", aliases, m)
+			}
+			text = append(text, string(strconv.AppendInt(nil, m.Timestamp, 10))+" "+string(sparkplug.AppendJSON(nil, m.Value)))
+		}
+		want := []string{
+			`2 {"ref":"motor","version":"","members":{"Amps":1,"Front":{"ref":"bearing","version":"","members":{"Temp":1},"parameters":{}},"Limit":2},"parameters":{}}`,
+			`3 {"ref":"motor","version":"","members":{"Amps":3},"parameters":{}}`,
+			`4 4`,
+			`5 {"ref":"motor","version":"","members":{"Front":{"ref":"bearing","version":"","members":{"Temp":5},"parameters":{}}},"parameters":{}}`,
+		}
+		if !slices.Equal(text, want) {
+			t.Errorf("aliases %v: got\n%s\nwant\n%s", aliases, strings.Join(text, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	if _, err := n.orders(&sparkplug.Template{Ref: "other"}, nil); err == nil {
+		t.Error("an instance of another template was taken")
+	}
+	if _, err := n.orders(&sparkplug.Template{Metrics: []sparkplug.Metric{{Name: "Front", Value: sparkplug.Boolean(true)}}}, nil); err == nil {
+		t.Error("a Boolean was taken for an instance")
 	}
 }

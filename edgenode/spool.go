@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"unsafe"
+
+	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
 // backlog is what a device could not tell yet, and what it told so recently
@@ -108,7 +110,21 @@ type fifo struct {
 func (f *fifo) len() int { return f.n }
 
 func cost(r *report) int64 {
-	return int64(unsafe.Sizeof(*r)) + int64(len(r.value.Str())) + int64(len(r.value.Raw()))
+	return int64(unsafe.Sizeof(*r)) + int64(weight(r.value))
+}
+
+// weight is about how much a value takes beyond a number, in bytes.
+func weight(v sparkplug.Value) int {
+	n := len(v.Str()) + len(v.Raw())
+	if d := v.DataSet(); d != nil {
+		for _, c := range d.Columns {
+			n += 40 + len(c)
+		}
+		for _, cell := range d.Rows {
+			n += 24 + weight(cell)
+		}
+	}
+	return n
 }
 
 func (f *fifo) push(r report) {

@@ -1,5 +1,7 @@
 package sparkplug
 
+import "slices"
+
 // Payload is one Sparkplug B payload: what goes into an MQTT message.
 type Payload struct {
 	Timestamp    int64 // ms since the Unix epoch, UTC: when it was sent
@@ -82,6 +84,11 @@ type DataSet struct {
 	Columns []string
 	Types   []DataType // as long as Columns
 	Rows    []Value    // row-major, len(Columns) values a row
+}
+
+// Like says whether o has the same columns with the same types; false of nil.
+func (d *DataSet) Like(o *DataSet) bool {
+	return d != nil && o != nil && slices.Equal(d.Columns, o.Columns) && slices.Equal(d.Types, o.Types)
 }
 
 // Template is a definition or an instance of a user-defined type. A definition

@@ -83,4 +83,9 @@ func complete(s *jsonschema.Schema, t reflect.Type, done map[reflect.Type]bool) 
 	if def != nil && rest >= 0 {
 		def.AdditionalProperties = jsonschema.TrueSchema
 	}
+	if f, ok := shortForm(t); ok && def != nil {
+		whole := *def
+		list, _ := def.Properties.Get(f.name)
+		*def = jsonschema.Schema{OneOf: []*jsonschema.Schema{&whole, list}}
+	}
 }

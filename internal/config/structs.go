@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -10,6 +11,7 @@ type field struct {
 	name  string
 	index int
 	enum  string
+	short bool // the struct may be written as this list alone
 }
 
 // fields lists the configurable fields of t; rest is the index of the one that
@@ -23,10 +25,20 @@ func fields(t reflect.Type) (out []field, rest int) {
 		case opts == "inline" && f.Type == anyMapType:
 			rest = i
 		case name != "" && name != "-":
-			out = append(out, field{name, i, f.Tag.Get("enum")})
+			out = append(out, field{name, i, f.Tag.Get("enum"), opts == "short"})
 		}
 	}
 	return out, rest
+}
+
+// shortForm is the field as which alone a struct may be written.
+func shortForm(t reflect.Type) (field, bool) {
+	known, _ := fields(t)
+	i := slices.IndexFunc(known, func(f field) bool { return f.short })
+	if i < 0 {
+		return field{}, false
+	}
+	return known[i], true
 }
 
 // withDefaults fills in the defaults of a struct that has some.
@@ -43,6 +55,11 @@ func withDefaults(v reflect.Value) {
 
 func (d *decoder) structure(path string, n *node, v reflect.Value) {
 	withDefaults(v)
+	if f, ok := shortForm(v.Type()); ok && n.kind == list {
+		d.value(Key(path, f.name), n, v.Field(f.index), "")
+		d.check.pos[path] = n.at
+		return
+	}
 	if n.kind != mapping {
 		d.check.Faultf(path, "want a mapping, not %s", describe(n))
 		return

@@ -45,9 +45,11 @@ type ear struct {
 	in   chan heard
 }
 
-func listen(t *testing.T, server string) *ear {
+func listen(t *testing.T, server string) *ear { return listenAs(t, server, "ear") }
+
+func listenAs(t *testing.T, server, id string) *ear {
 	e := &ear{t: t, in: make(chan heard, 1000)}
-	c, err := mqtt.Dial(t.Context(), mqtt.Config{Server: server, ClientID: "ear", OnMessage: func(m mqtt.Message) {
+	c, err := mqtt.Dial(t.Context(), mqtt.Config{Server: server, ClientID: id, OnMessage: func(m mqtt.Message) {
 		topic, err := sparkplug.ParseTopic(m.Topic)
 		var p sparkplug.Payload
 		if err == nil && p.Decode(m.Payload) == nil && !topic.Type.Command() {

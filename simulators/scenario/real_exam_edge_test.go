@@ -42,6 +42,7 @@ func (h *edgeHands) turn() {
 	h.speed += 100
 	bits := math.Float32bits(h.speed)
 	h.mem.SetRegisters(plc.Holding, 0, uint16(bits>>16), uint16(bits))
+	h.mem.SetRegisters(plc.Holding, 30, uint16(bits>>16), uint16(bits))
 }
 
 func (h *edgeHands) hands() exam.EdgeHands {
@@ -79,12 +80,23 @@ node: {group: Exam, id: Edge}
 mqtt: {servers: %s, keepalive: 5s, primary_host: plant}
 scan_classes: {quick: 50ms}
 connections: {plc: {driver: modbus, url: "tcp://%s", timeout: 300ms}}
+templates:
+  bearing: [{name: Temp, addr: "hr:{base}", type: Int16, unit: Cel}]
+  motor:
+    version: "1"
+    parameters: {base: 20, maker: Acme}
+    metrics:
+      - {name: Amps, addr: "hr:{base}", type: Float, unit: A}
+      - {name: Limit, addr: "hr:{base+2}", type: Float, write: {min: 0, max: 10}}
+    use: [{template: bearing, as: Front, instance: true, base: "{base+4}"}]
 metrics:
   - {name: Setpoint, type: Double, value: 21.5, write: {min: 0, max: 50}}
+  - {name: Recipe, type: DataSet, write: {}, value: {columns: [{name: Step, type: Int32}, {name: Temp, type: Double}], rows: [[1, 20.5], [2, 90]]}}
 devices:
   - id: Press
     connection: plc
     class: quick
+    use: [{template: motor, as: MainMotor, instance: true, base: 30}]
     metrics:
       - {name: Speed, addr: "hr:0", type: Float, unit: rpm}
       - {name: Temp, addr: "hr:2", type: Int16, scale: 0.1}
