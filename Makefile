@@ -38,7 +38,7 @@ check: test check-rest ## everything CI runs; prints what it skipped and why
 
 # check without its tests, which .ci/run has run already
 .PHONY: check-rest
-check-rest: lint build cross race real fuzz-smoke demo-check vuln
+check-rest: lint build cross race conform real fuzz-smoke demo-check vuln
 	@echo "skipped: chaos: nothing of the kind exists yet"
 	@echo "check: ok"
 
@@ -87,6 +87,15 @@ race:
 .PHONY: real
 real: build
 	@.ci/real
+
+.PHONY: conform
+conform: build ## examine edge node, host and broker as built; plant faults and want each found; minutes
+	MAGNETO_BIN=$(CURDIR)/bin go test -count=1 -parallel 16 -timeout 20m -run '^TestReal(Conformance|Mutation)' ./simulators/scenario -v | \
+		grep -E '^(conform:|ok|FAIL|panic|--- FAIL|    --- FAIL|        --- FAIL)|planted faults|want .* broken|Error:'
+
+.PHONY: conform-doc
+conform-doc: build
+	MAGNETO_BIN=$(CURDIR)/bin go test -count=1 -parallel 4 -run '^TestRealConformance' ./simulators/scenario -update
 
 .PHONY: fuzz-smoke
 fuzz-smoke:

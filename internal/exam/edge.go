@@ -147,9 +147,12 @@ func (x *edge) arrive() error {
 	if err := x.c.Hands.Start(x.ctx, x.urls(1)); err != nil {
 		return err
 	}
-	e, ok := x.await(mark, starting, x.own(0, conform.Connect))
+	e, ok := x.await(mark, starting, func(e conform.Event) bool { return e.Kind == conform.Connect })
 	if !ok {
-		return fmt.Errorf("%w: no edge node with a will has connected to %s within %v", ErrSilent, x.servers[0].url, starting)
+		return fmt.Errorf("%w: no client has connected to %s within %v", ErrSilent, x.servers[0].url, starting)
+	}
+	if e.Will == nil {
+		return x.strange(mark, e.Client)
 	}
 	t, err := sparkplug.ParseTopic(e.Will.Topic)
 	if err != nil {
@@ -164,6 +167,23 @@ func (x *edge) arrive() error {
 	if _, ok := x.await(mark, patient, x.sent(0, sparkplug.NBIRTH)); !ok {
 		return fmt.Errorf("%w: edge node %s/%s has connected but is not born within %v", ErrSilent, t.Group, t.Node, patient)
 	}
+	x.settle(0, mark)
+	return nil
+}
+
+// strange deals with a client that has no will, and may be an edge node.
+func (x *edge) strange(mark int, client string) error {
+	if x.c.Host != "" {
+		if err := x.host(0, true, x.tick()); err != nil {
+			return err
+		}
+	}
+	e, ok := x.await(mark, patient, published(0, func(t sparkplug.Topic) bool { return t.Type == sparkplug.NBIRTH }))
+	if !ok {
+		return fmt.Errorf("%w: client %q has connected without a will, and is not born within %v", ErrSilent, client, patient)
+	}
+	t, _ := sparkplug.ParseTopic(e.Message.Topic)
+	x.node = sparkplug.Topic{Group: t.Group, Node: t.Node}
 	x.settle(0, mark)
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/magneto-iiot/magneto/internal/exam"
 	"github.com/magneto-iiot/magneto/simulators/plc"
-	"github.com/magneto-iiot/magneto/sparkplug/conform"
 )
 
 // edgeHands is our agent, as built, beside a PLC.
@@ -23,11 +22,11 @@ type edgeHands struct {
 	addr  string
 	speed float32
 	agent *proc
-	via   func(server string) string // what the agent is told instead of a server
+	via   func(number int, server string) string // what the agent is told instead of a server
 }
 
 func newEdgeHands(t *testing.T) *edgeHands {
-	h := &edgeHands{t: t, dir: t.TempDir(), mem: plc.NewMemory(), via: func(s string) string { return s }}
+	h := &edgeHands{t: t, dir: t.TempDir(), mem: plc.NewMemory(), via: func(_ int, s string) string { return s }}
 	var err error
 	h.plc, err = plc.ListenMemory(context.Background(), "127.0.0.1:0", h.mem)
 	require.NoError(t, err)
@@ -49,7 +48,7 @@ func (h *edgeHands) hands() exam.EdgeHands {
 	return exam.EdgeHands{
 		Start: func(_ context.Context, servers []string) error {
 			for i, s := range servers {
-				servers[i] = h.via(s)
+				servers[i] = h.via(i, s)
 			}
 			list, err := json.Marshal(servers)
 			if err != nil {
@@ -102,17 +101,3 @@ devices:
       - {name: Temp, addr: "hr:2", type: Int16, scale: 0.1}
       - {name: SetSpeed, addr: "hr:10", type: Float, write: {min: 0, max: 1500}}
 `
-
-// TestRealExamEdge examines the agent as built.
-func TestRealExamEdge(t *testing.T) {
-	h := newEdgeHands(t)
-	r, err := exam.Edge(t.Context(), exam.EdgeConfig{
-		Lab:   exam.Lab{Second: "127.0.0.1:0", Say: t.Logf},
-		Host:  "plant",
-		Write: exam.Write{Metric: "Setpoint", Value: json.RawMessage("30")},
-		Hands: h.hands(),
-	})
-	require.NoError(t, err)
-	require.NoError(t, r.WriteText(t.Output(), true))
-	require.Zero(t, r.Count(conform.Fail), "broken")
-}

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/magneto-iiot/magneto/internal/exam"
-	"github.com/magneto-iiot/magneto/sparkplug/conform"
 )
 
 // hostHands is our host, as built.
@@ -18,18 +15,18 @@ type hostHands struct {
 	dir  string
 	host *proc
 	rest exam.REST
-	via  func(server string) string // what the host is told instead of a server
+	via  func(number int, server string) string // what the host is told instead of a server
 }
 
 func newHostHands(t *testing.T) *hostHands {
-	return &hostHands{t: t, dir: t.TempDir(), via: func(s string) string { return s }}
+	return &hostHands{t: t, dir: t.TempDir(), via: func(_ int, s string) string { return s }}
 }
 
 func (h *hostHands) hands() exam.HostHands {
 	return exam.HostHands{
 		Start: func(_ context.Context, servers []string) error {
 			for i, s := range servers {
-				servers[i] = h.via(s)
+				servers[i] = h.via(i, s)
 			}
 			list, err := json.Marshal(servers)
 			if err != nil {
@@ -53,14 +50,3 @@ mqtt: {servers: %s, keepalive: 5s}
 host: {id: plant, reorder_timeout: 2s, untyped_commands: true}
 http: {listen: "127.0.0.1:0"}
 `
-
-// TestRealExamHost examines the host as built.
-func TestRealExamHost(t *testing.T) {
-	h := newHostHands(t)
-	r, err := exam.Host(t.Context(), exam.HostConfig{
-		Lab: exam.Lab{Second: "127.0.0.1:0", Say: t.Logf}, Hands: h.hands(),
-	})
-	require.NoError(t, r.WriteText(t.Output(), true))
-	require.NoError(t, err)
-	require.Zero(t, r.Count(conform.Fail), "broken")
-}
