@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/magneto-iiot/magneto/internal/config"
@@ -45,11 +46,12 @@ type inbound struct {
 // Agent is one running edge node. Its methods may be called from any
 // goroutine.
 type Agent struct {
-	count   counters
-	log     *slog.Logger
-	drivers Drivers
-	dial    func(context.Context, mqtt.Config) (conn, error)
-	plan    *plan
+	count     counters
+	rebooting atomic.Bool
+	log       *slog.Logger
+	drivers   Drivers
+	dial      func(context.Context, mqtt.Config) (conn, error)
+	plan      *plan
 
 	out     chan *batch     // from the endpoints
 	inbox   chan inbound    // from the connection
@@ -75,8 +77,9 @@ type Agent struct {
 	byID      map[string]*device
 	alias     uint64 // the next one that is free
 	endpoints map[string]*running
-	late      []*running // stopped, but still in a call to their equipment
-	held      int64      // bytes in the spool
+	rate      time.Duration // of devices without a scan class; 0: as configured
+	late      []*running    // stopped, but still in a call to their equipment
+	held      int64         // bytes in the spool
 	budget    float64
 	replayAt  time.Time
 	outgoing  outgoing

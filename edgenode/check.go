@@ -50,6 +50,8 @@ func compile(c Config, drivers Drivers, check *config.Checker) *plan {
 	k.plan.node = &deviceDef{}
 	own := k.nodeMetrics()
 	k.metrics(k.plan.node, own)
+	k.plan.node.metrics = append(k.plan.node.metrics, scanRate(k.cfg.ScanClasses[classNormal].Std()))
+	k.control()
 	for i := range k.cfg.Devices {
 		k.device(i)
 	}
@@ -172,6 +174,12 @@ func badPort(port string) bool {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (k *compiler) control() {
+	if r := k.cfg.Control.Reboot; len(r) > 0 && r[0] == "" {
+		k.check.Faultf("control.reboot", "the command is empty: write it like [systemctl, reboot], or leave it out")
+	}
 }
 
 func (k *compiler) classes() {

@@ -49,7 +49,8 @@ func (k *compiler) device(i int) {
 			k.check.Faultf(config.Key(path, "id"), "there is a device %q already", other.id)
 		}
 	}
-	class := orText(c.Class, "normal")
+	class := orText(c.Class, classNormal)
+	d.classed = c.Class != ""
 	period, ok := k.cfg.ScanClasses[class]
 	if !ok {
 		k.check.Faultf(config.Key(path, "class"), "no scan class %q%s", class,

@@ -1,8 +1,11 @@
 package edgenode
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/magneto-iiot/magneto/edgenode/driver"
@@ -94,6 +97,10 @@ func (a *Agent) controlled(number uint32, m *sparkplug.Metric) bool {
 		kind = session.EdgeRebirth
 	case metricNextServer:
 		kind = session.EdgeNextServer
+	case metricReboot:
+		if len(a.plan.cfg.Control.Reboot) == 0 {
+			return false
+		}
 	default:
 		return false
 	}
@@ -101,11 +108,36 @@ func (a *Agent) controlled(number uint32, m *sparkplug.Metric) bool {
 	switch {
 	case err != nil || v.IsNull():
 		a.refuse("", m.Name, errors.New("want the boolean true"))
+	case v.Bool() && m.Name == metricReboot:
+		a.reboot()
 	case v.Bool():
 		a.log.Info("command: "+m.Name, "metric", m.Name)
 		a.step(session.EdgeEvent{Kind: kind, Session: number})
 	}
 	return true
+}
+
+// rebootTime bounds the command that reboots.
+const rebootTime = time.Minute
+
+// reboot runs the configured command, one at a time. It most likely ends this
+// process in good order.
+func (a *Agent) reboot() {
+	line := a.plan.cfg.Control.Reboot
+	if !a.rebooting.CompareAndSwap(false, true) {
+		a.refuse("", metricReboot, errors.New("it is rebooting already"))
+		return
+	}
+	a.log.Warn("command: "+metricReboot, "metric", metricReboot, "run", strings.Join(line, " "))
+	a.tasks.Go(func() {
+		defer a.rebooting.Store(false)
+		ctx, cancel := context.WithTimeout(context.Background(), rebootTime)
+		defer cancel()
+		if out, err := exec.CommandContext(ctx, line[0], line[1:]...).CombinedOutput(); err != nil { //nolint:gosec // the owner of the configuration says what to run
+			a.count.refused.Add(1)
+			a.log.Error("reboot failed", "metric", metricReboot, "err", err, "output", fmt.Sprintf("%.200s", out))
+		}
+	})
 }
 
 // obey sets one metric, or the members of an instance: all of them or, when one
@@ -220,7 +252,10 @@ func (w *Write) allows(v sparkplug.Value) error {
 func (a *Agent) set(d *device, slot uint32, v sparkplug.Value) {
 	at := max(time.Now().UnixMilli(), d.now[slot].time+1)
 	name := d.def.metrics[slot].name
-	if err := a.disk.setValue(d.def.id, name, v, at); err != nil {
+	if d.def.metrics[slot].volatile {
+		a.rate = time.Duration(v.Int()) * time.Millisecond // the only one there is
+		a.startEndpoints(a.plan)
+	} else if err := a.disk.setValue(d.def.id, name, v, at); err != nil {
 		a.log.Error("value not kept: it is lost at the next start", "device", d.def.id, "metric", name, "err", err)
 	}
 	a.count.writes.Add(1)

@@ -29,6 +29,7 @@ type Config struct {
 	Version     int                   `yaml:"version" doc:"of this format: 1"`
 	Node        Node                  `yaml:"node" doc:"who this edge node is"`
 	MQTT        MQTT                  `yaml:"mqtt" doc:"where it connects"`
+	Control     Control               `yaml:"control" doc:"what hosts may have the node itself do"`
 	Spool       Spool                 `yaml:"spool" doc:"what waits while the session is down"`
 	ScanClasses map[string]Duration   `yaml:"scan_classes" doc:"how often to read, by name; default fast: 100ms, normal: 1s, slow: 30s"`
 	Connections map[string]Connection `yaml:"connections" doc:"to equipment, by name"`
@@ -58,8 +59,16 @@ type MQTT struct {
 	Insecure     bool     `yaml:"insecure" doc:"allow mqtt:// to other machines"`
 	KeepAlive    Duration `yaml:"keepalive" doc:"a dead link is noticed within 1.5 of it; default 10s"`
 	PrimaryHost  string   `yaml:"primary_host" doc:"host id to wait for; empty: none"`
+	HostState    string   `yaml:"host_state" enum:"v3,v2,both" doc:"how that host says that it is there: as in Sparkplug 3 (spBv1.0/STATE/...), as in 2.2 (STATE/...), or both; default v3"`
 	AckHost      string   `yaml:"ack_host" doc:"host whose delivery acknowledgements count; default primary_host"`
+	Compression  string   `yaml:"compression" enum:"none,deflate,gzip" doc:"of births and data of more than 512 bytes, for hosts that know it; default none"`
 	Aliases      *bool    `yaml:"aliases" doc:"send data by alias instead of by name; default true"`
+}
+
+// Control is what hosts may have the node itself do, besides a rebirth, a new
+// scan rate and a move to the next server.
+type Control struct {
+	Reboot []string `yaml:"reboot" doc:"command and its arguments that Node Control/Reboot runs, like [systemctl, reboot]; empty: there is no such metric"`
 }
 
 // Spool is what waits while the session is down.

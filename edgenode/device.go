@@ -49,6 +49,9 @@ func (d *device) restore(k *disk, at int64) {
 		}
 		c := &d.now[i]
 		c.value, c.time = m.initial, at
+		if m.volatile {
+			continue
+		}
 		if v, t, ok := k.value(d.def.id, m.name, m.tag.Type); ok {
 			c.value, c.time = v, t
 		}

@@ -37,6 +37,7 @@ type tagRef struct {
 type scanned struct {
 	dev       *device
 	def       *deviceDef
+	period    time.Duration
 	first     uint32     // driver.Tag.ID of slot 0
 	unit      string     // of its blocks, as the driver calls it
 	last      []reported // by slot
@@ -51,7 +52,7 @@ const birthPause = 5 * time.Second
 
 // newScanned makes the scan's side of a device that is up if it was born.
 func newScanned(d *device, up bool) *scanned {
-	return &scanned{dev: d, def: d.def, up: up, last: make([]reported, len(d.def.metrics)), pending: batches.Get().(*batch)}
+	return &scanned{dev: d, def: d.def, period: d.def.period, up: up, last: make([]reported, len(d.def.metrics)), pending: batches.Get().(*batch)}
 }
 
 // assign gives the endpoint its connections and devices and groups what is to
@@ -72,12 +73,12 @@ func (e *endpoint) assign(links []*link) {
 			for i := range d.def.metrics {
 				l.tags = append(l.tags, tagRef{d, uint32(i)})
 			}
-			byPeriod[d.def.period] = append(byPeriod[d.def.period], d)
+			byPeriod[d.period] = append(byPeriod[d.period], d)
 		}
 		for _, d := range l.devices {
-			if devices := byPeriod[d.def.period]; devices != nil {
-				delete(byPeriod, d.def.period)
-				g := group{link: l, period: d.def.period, devices: devices}
+			if devices := byPeriod[d.period]; devices != nil {
+				delete(byPeriod, d.period)
+				g := group{link: l, period: d.period, devices: devices}
 				g.compile()
 				e.groups = append(e.groups, g)
 				turns = append(turns, turn{period: g.period, due: e.phase(g.period), blocks: len(g.blocks)})
@@ -141,7 +142,7 @@ func (e *endpoint) supervise(ctx context.Context) {
 }
 
 // patience is how long a connection may be lost before the device is dead.
-func (l *link) patience(d *scanned) time.Duration { return max(l.def.timeout, d.def.period) }
+func (l *link) patience(d *scanned) time.Duration { return max(l.def.timeout, d.period) }
 
 // wake is when supervise has something to do for the link; limit if nothing.
 func (l *link) wake(limit time.Duration) time.Duration {

@@ -36,6 +36,7 @@ type deviceDef struct {
 	id        string
 	link      string // empty when no metric has an address
 	period    time.Duration
+	classed   bool // it has named its scan class
 	metrics   []metricDef
 	defs      []sparkplug.Metric // of the node: the definitions of all templates that are published
 	signature string             // equal for devices that are configured alike
@@ -52,6 +53,8 @@ type metricDef struct {
 	props   *sparkplug.PropertySet
 	in      *instance // the template instance that it is a member of, at any depth; nil: none
 	origin  origin
+
+	volatile bool // not kept over restarts
 }
 
 func (m *metricDef) inMemory() bool { return m.tag.Addr == "" }

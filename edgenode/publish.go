@@ -90,6 +90,11 @@ func (a *Agent) publish(fx *session.EdgeEffect) {
 	a.write(topic, p, fx)
 }
 
+// compressFrom is the length of a payload, in bytes, that is worth the work.
+const compressFrom = 512
+
+var compressions = map[string]sparkplug.Compression{"deflate": sparkplug.Deflate, "gzip": sparkplug.Gzip}
+
 // write encodes and sends; what a broken connection would have carried is lost
 // here and comes again from the spool.
 func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect) {
@@ -102,6 +107,12 @@ func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect
 		return
 	}
 	a.buf = b
+	if how := compressions[a.plan.cfg.MQTT.Compression]; how != sparkplug.Uncompressed && len(b) > compressFrom && fx.Do != session.EdgeNDeath {
+		if b, err = sparkplug.AppendCompressed(nil, b, how); err != nil {
+			a.log.Error("message not published: it cannot be compressed", "topic", topic, "err", err)
+			return
+		}
+	}
 	if len(b) > 1<<20 {
 		a.log.Warn("message of more than 1 MiB: servers and hosts may refuse it; spread the metrics over more devices", "topic", topic, "bytes", len(b))
 	}
@@ -139,6 +150,9 @@ func (a *Agent) nbirth(p *sparkplug.Payload, bdSeq uint8, now int64) {
 	p.Metrics = append(p.Metrics, bdSeqMetric(bdSeq, now), control(sparkplug.MetricRebirth, now))
 	if len(a.plan.cfg.MQTT.Servers) > 1 {
 		p.Metrics = append(p.Metrics, control(metricNextServer, now))
+	}
+	if len(a.plan.cfg.Control.Reboot) > 0 {
+		p.Metrics = append(p.Metrics, control(metricReboot, now))
 	}
 	again := a.rewound != a.session
 	a.rewound = a.session

@@ -29,7 +29,8 @@ type reloadCall struct {
 type wanted struct {
 	def     *linkDef
 	devices []*device
-	up      []bool // as long as devices: the agent believes that they answer
+	up      []bool        // as long as devices: the agent believes that they answer
+	rate    time.Duration // of devices without a scan class; 0: as configured
 }
 
 // Reload changes the configuration of a running agent. Connections that did
@@ -66,6 +67,9 @@ func (a *Agent) reload(p *plan) error {
 	old := a.byID
 	oldNode := a.node
 	a.plan = p
+	if was.ScanClasses[classNormal] != is.ScanClasses[classNormal] {
+		a.rate = 0
+	}
 	changed := a.makeDevices(p)
 	a.startEndpoints(p)
 	for _, id := range slices.Sorted(maps.Keys(old)) {
@@ -137,7 +141,7 @@ func (a *Agent) makeDevice(def *deviceDef) *device {
 func (a *Agent) startEndpoints(p *plan) {
 	want := map[string][]wanted{}
 	for _, l := range p.links {
-		w := wanted{def: l}
+		w := wanted{def: l, rate: a.rate}
 		for _, d := range a.devices {
 			if d.def.link == l.name {
 				w.devices, w.up = append(w.devices, d), append(w.up, d.ready)
@@ -210,6 +214,10 @@ func (e *endpoint) want(w []wanted) {
 		for i, d := range one.devices {
 			if _, devices[i] = e.find(d); devices[i] == nil {
 				devices[i] = newScanned(d, one.up[i])
+			}
+			devices[i].period = d.def.period
+			if one.rate > 0 && !d.def.classed {
+				devices[i].period = one.rate
 			}
 		}
 		l.devices = devices

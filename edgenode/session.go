@@ -187,7 +187,12 @@ func (a *Agent) subscribe(number uint32) {
 		{Topic: a.topic(sparkplug.DCMD, "") + "/+", QoS: 1},
 	}
 	if h := a.plan.cfg.MQTT.PrimaryHost; h != "" {
-		filters = append(filters, mqtt.Filter{Topic: sparkplug.StateTopic(h), QoS: 1})
+		if a.plan.cfg.MQTT.HostState != "v2" {
+			filters = append(filters, mqtt.Filter{Topic: sparkplug.StateTopic(h), QoS: 1})
+		}
+		if s := a.plan.cfg.MQTT.HostState; s == "v2" || s == "both" {
+			filters = append(filters, mqtt.Filter{Topic: sparkplug.StateTopicV2(h), QoS: 1})
+		}
 	}
 	c := a.conn
 	a.tasks.Go(func() {
@@ -204,11 +209,20 @@ func (a *Agent) received(in inbound) {
 	if in.session != a.session {
 		return
 	}
-	if host, ok := sparkplug.ParseStateTopic(in.msg.Topic); ok {
-		st, err := sparkplug.ParseState(in.msg.Payload)
+	host, v3 := sparkplug.ParseStateTopic(in.msg.Topic)
+	parse, ok := sparkplug.ParseState, v3
+	if !v3 {
+		parse = sparkplug.ParseStateV2
+		host, ok = sparkplug.ParseStateTopicV2(in.msg.Topic)
+	}
+	if ok {
+		st, err := parse(in.msg.Payload)
 		if err != nil {
 			a.log.Warn("STATE ignored", "host", host, "err", err)
 			return
+		}
+		if !v3 {
+			st.Timestamp = nowMilli() // it has none: that of its arrival counts
 		}
 		a.step(session.EdgeEvent{Kind: session.EdgeHostState, Session: in.session, Host: host, State: st})
 		return

@@ -191,6 +191,11 @@ func (d *deviceDef) shapes() (out []string) {
 			last = n
 		}
 	}
+	for i := range d.metrics {
+		if m := &d.metrics[i]; m.volatile {
+			out = append(out, m.name+"="+m.initial.String())
+		}
+	}
 	for i := range d.defs {
 		out = append(out, d.defs[i].Name+string(sparkplug.AppendJSON(nil, d.defs[i].Value)))
 	}

@@ -60,6 +60,7 @@ func (h *Host) gather(add func(metrics.Sample)) {
 	counter("undelivered_total", "Messages that could not be applied.", s.Undelivered)
 	counter("unknown_metrics_total", "Values that no birth declared, or of another type.", s.UnknownMetrics)
 	counter("malformed_total", "Messages that are not Sparkplug.", s.Malformed)
+	counter("compressed_total", "Messages that came compressed.", s.Compressed)
 	counter("retained_total", "Messages ignored because the server kept them from an earlier time.", s.Retained)
 	counter("refused_total", "Messages refused because of a limit.", s.Refused)
 	counter("dropped_total", "Messages dropped because the queue was full.", s.Dropped)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -23,7 +24,8 @@ func (a *app) decodeCmd() *cobra.Command {
 		Short: "Decode a Sparkplug B payload to JSON",
 		Long: `Decode a Sparkplug B payload, or the JSON payload of a STATE message, from a
 file or from stdin. Metrics that came by alias keep their alias: the names are in
-the birth (see 'magneto tap', which keeps them).`,
+the birth (see 'magneto tap', which keeps them). Of a compressed payload, what is
+inside is shown.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	form := cmd.Flags().String("form", "raw", "how the payload is written: raw, hex or base64")
@@ -43,7 +45,15 @@ the birth (see 'magneto tap', which keeps them).`,
 			}
 			return err
 		}
-		return a.printJSON(toJSON(&p))
+		how, err := p.Inflate(sparkplug.Limits{}, sparkplug.MaxInflated)
+		if err != nil {
+			return err
+		}
+		j := toJSON(&p)
+		if how != sparkplug.Uncompressed {
+			j.Compressed = how.String()
+		}
+		return a.printJSON(j)
 	})
 	return cmd
 }
@@ -55,7 +65,11 @@ func (a *app) encodeCmd() *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 	}
 	form := cmd.Flags().String("form", "raw", "how to write the payload: raw, hex or base64")
+	compress := cmd.Flags().String("compress", "", "compress the payload: deflate or gzip (default: as the JSON says)")
 	cmd.RunE = a.begin(func(_ *cobra.Command, args []string) error {
+		if _, ok := compressions[*compress]; !ok {
+			return usagef("--compress %s: want deflate or gzip", *compress)
+		}
 		raw, err := a.input(args)
 		if err != nil {
 			return err
@@ -74,9 +88,19 @@ func (a *app) encodeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if how := compressions[cmp.Or(*compress, j.Compressed)]; how != sparkplug.Uncompressed {
+			if b, err = sparkplug.AppendCompressed(nil, b, how); err != nil {
+				return err
+			}
+		}
 		return a.writeForm(*form, b)
 	})
 	return cmd
+}
+
+// compressions are the names on the command line and in JSON.
+var compressions = map[string]sparkplug.Compression{
+	"": sparkplug.Uncompressed, "deflate": sparkplug.Deflate, "gzip": sparkplug.Gzip, "DEFLATE": sparkplug.Deflate, "GZIP": sparkplug.Gzip,
 }
 
 // input reads the file named on the command line, or stdin.

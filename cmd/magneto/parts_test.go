@@ -52,27 +52,6 @@ func TestRunPartsOrder(t *testing.T) {
 	}
 }
 
-func TestTopicMatches(t *testing.T) {
-	tests := []struct {
-		filter, topic string
-		want          bool
-	}{
-		{"#", "a/b", true},
-		{"a/#", "a/b/c", true},
-		{"a/+/c", "a/b/c", true},
-		{"a/+", "a/b/c", false},
-		{"a/b/c", "a/b", false},
-		{"a/b/#", "a/b", true},
-		{"spBv1.0/+/DDATA/#", "spBv1.0/Demo/DDATA/N/D", true},
-		{"spBv1.0/+/DDATA/#", "spBv1.0/Demo/NDATA/N", false},
-	}
-	for _, tt := range tests {
-		if got := topicMatches(tt.filter, tt.topic); got != tt.want {
-			t.Errorf("topicMatches(%q, %q) = %t", tt.filter, tt.topic, got)
-		}
-	}
-}
-
 func TestFirstFree(t *testing.T) {
 	hold, err := firstFree("127.0.0.1:0", true, listenTCP)
 	if err != nil {

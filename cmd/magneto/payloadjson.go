@@ -39,11 +39,13 @@ func (t *jsonTime) UnmarshalJSON(b []byte) error {
 
 // jsonPayload is a payload as decode prints and encode reads it.
 type jsonPayload struct {
-	Timestamp *jsonTime    `json:"timestamp,omitempty"`
-	Seq       *uint8       `json:"seq,omitempty"`
-	UUID      string       `json:"uuid,omitempty"`
-	Metrics   []jsonMetric `json:"metrics"`
-	Body      []byte       `json:"body,omitempty"`
+	Timestamp *jsonTime `json:"timestamp,omitempty"`
+	Seq       *uint8    `json:"seq,omitempty"`
+	UUID      string    `json:"uuid,omitempty"`
+	// Compressed says how it was compressed on the wire: DEFLATE or GZIP.
+	Compressed string       `json:"compressed,omitempty"`
+	Metrics    []jsonMetric `json:"metrics"`
+	Body       []byte       `json:"body,omitempty"`
 }
 
 type jsonMetric struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/magneto-iiot/magneto/hostapp/watch"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/conform"
 	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
@@ -161,25 +162,11 @@ func passes(u *watch.Update, filters []string) bool {
 		topic += "/" + u.Device
 	}
 	for _, f := range filters {
-		if topicMatches(f, topic) {
+		if conform.Matches(f, topic) {
 			return true
 		}
 	}
 	return len(filters) == 0
-}
-
-// topicMatches says whether an MQTT filter, with + and #, matches topic.
-func topicMatches(filter, topic string) bool {
-	f, t := strings.Split(filter, "/"), strings.Split(topic, "/")
-	for i, level := range f {
-		switch {
-		case level == "#":
-			return true
-		case i == len(t), level != "+" && level != t[i]:
-			return false
-		}
-	}
-	return len(f) == len(t)
 }
 
 // nameOf is the name of a sample's metric.

@@ -116,6 +116,10 @@ func (b *pending) decode(lim sparkplug.Limits) {
 	}
 	b.decoded = true
 	b.err = b.payload.DecodeLimits(m.Payload, lim)
+	if b.payload.UUID == sparkplug.CompressedUUID {
+		b.decoded = false
+		return
+	}
 	n := len(b.payload.Metrics)
 	if b.route.entity.shape == nil || n == 0 {
 		return

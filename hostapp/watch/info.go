@@ -80,6 +80,7 @@ type Stats struct {
 	Rebirths       map[string]uint64 // requests by cause
 	Faults         map[string]uint64 // broken rules by cause
 	Malformed      uint64            // not Sparkplug
+	Compressed     uint64            // with another payload inside
 	Retained       uint64            // ignored: kept by the server from an earlier time
 	Refused        uint64            // beyond a limit
 	Dropped        uint64            // because the queue was full

@@ -115,6 +115,10 @@ func (w *Watcher) receive(now int64, b *pending, r route, kind sparkplug.Type) {
 			p = &w.large
 		}
 		err = p.DecodeLimits(b.item.msg.Payload, w.cfg.Limits)
+		if err == nil && p.UUID == sparkplug.CompressedUUID {
+			_, err = p.Inflate(w.cfg.Limits, sparkplug.MaxInflated)
+			w.stats.Compressed++
+		}
 	}
 	if err != nil {
 		n.malformed++

@@ -106,12 +106,31 @@ func (w *Watch) Observe(m Message) {
 		return
 	}
 	p := new(sparkplugpb.Payload)
-	err = proto.Unmarshal(m.Payload, p)
+	err = unmarshal(m.Payload, p)
 	w.parsed(t, err)
 	if err != nil {
 		return
 	}
 	w.payload(t, p)
+}
+
+// unmarshal reads a payload, and what is in it if it is compressed, which the
+// specification does not know.
+func unmarshal(b []byte, p *sparkplugpb.Payload) error {
+	err := proto.Unmarshal(b, p)
+	if err != nil || p.GetUuid() != sparkplug.CompressedUUID {
+		return err
+	}
+	var outer sparkplug.Payload
+	if err := outer.Decode(b); err != nil {
+		return err
+	}
+	inner, err := outer.Inflated(sparkplug.MaxInflated)
+	if err != nil {
+		return err
+	}
+	p.Reset()
+	return proto.Unmarshal(inner, p)
 }
 
 // topic grades the levels after the namespace.

@@ -245,3 +245,24 @@ func FuzzWatch(f *testing.F) {
 		}
 	})
 }
+
+func TestMatches(t *testing.T) {
+	tests := []struct {
+		filter, topic string
+		want          bool
+	}{
+		{"#", "a/b", true},
+		{"a/#", "a/b/c", true},
+		{"a/+/c", "a/b/c", true},
+		{"a/+", "a/b/c", false},
+		{"a/b/c", "a/b", false},
+		{"a/b/#", "a/b", true},
+		{"spBv1.0/+/DDATA/#", "spBv1.0/Demo/DDATA/N/D", true},
+		{"spBv1.0/+/DDATA/#", "spBv1.0/Demo/NDATA/N", false},
+	}
+	for _, tt := range tests {
+		if got := conform.Matches(tt.filter, tt.topic); got != tt.want {
+			t.Errorf("Matches(%q, %q) = %t", tt.filter, tt.topic, got)
+		}
+	}
+}

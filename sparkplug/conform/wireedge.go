@@ -61,7 +61,7 @@ func (w *Wire) edgeMessage(c *client, t sparkplug.Topic, m Message) {
 		w.Judge(false, "CONNECT has no will", willStem, "payloads-ndeath-will-message")
 	}
 	p := new(sparkplugpb.Payload)
-	if proto.Unmarshal(m.Payload, p) != nil {
+	if unmarshal(m.Payload, p) != nil {
 		return // the Watch says it
 	}
 	switch t.Type {
