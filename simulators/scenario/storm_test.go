@@ -1,0 +1,124 @@
+package scenario_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/magneto-iiot/magneto/internal/mqtt"
+	"github.com/magneto-iiot/magneto/sparkplug"
+)
+
+// TestRebirthStorm has many hosts ask for a rebirth at once: the agent is born
+// at most twice, and what changed meanwhile is told.
+func TestRebirthStorm(t *testing.T) {
+	b := newBench(t)
+	b.setFloat(0, 1)
+	e := listen(t, b.server)
+	b.start(t)
+	e.until("NBIRTH", of(sparkplug.NBIRTH, ""))
+	e.until("DBIRTH", of(sparkplug.DBIRTH, "Press"))
+	for range 20 {
+		e.command("spBv1.0/G/NCMD/E", sparkplug.Metric{Name: sparkplug.MetricRebirth, Value: sparkplug.Boolean(true)})
+	}
+	b.setFloat(0, 2)
+	births := 0
+	e.until("an end of the births", func(h heard) bool {
+		if h.topic.Type == sparkplug.NBIRTH {
+			births++
+		}
+		m := h.metric("Speed", 0)
+		return m != nil && m.Value.Float64() == 2 && births > 0
+	})
+	// what is owed comes after the debounce of 5 s; then a last command and its
+	// answer, behind which no birth may follow
+	quiet := time.NewTimer(7 * time.Second)
+	for over := false; !over; {
+		select {
+		case h := <-e.in:
+			if h.topic.Type == sparkplug.NBIRTH {
+				births++
+			}
+		case <-quiet.C:
+			over = true
+		}
+	}
+	require.LessOrEqual(t, births, 2)
+	require.NotZero(t, births)
+	t.Logf("20 requests, %d NBIRTHs", births)
+}
+
+// requests counts rebirth requests.
+type requests struct{ n atomic.Int64 }
+
+// listenForRequests counts the rebirth requests to a node.
+func listenForRequests(t *testing.T, server, node string) *requests {
+	r := new(requests)
+	c, err := mqtt.Dial(t.Context(), mqtt.Config{Server: server, ClientID: "counter of " + node, OnMessage: func(m mqtt.Message) { r.n.Add(1) }})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.Subscribe(t.Context(), mqtt.Filter{Topic: "spBv1.0/G/NCMD/" + node, QoS: 1}))
+	return r
+}
+
+// TestLostMessages loses 50 messages in a row: the host asks for one rebirth,
+// has no more than one request in flight, and repeats it while it is not
+// answered.
+func TestLostMessages(t *testing.T) {
+	b := newBench(t)
+	h := newHostBench(t, t.TempDir(), b.server)
+	r := listenForRequests(t, b.server, "Lossy")
+	f := newForeign(t, b.server, "Lossy")
+	f.birth()
+	v := func() float64 { m, _ := h.host.Watcher().Metric("G", "Lossy", "", "V"); return m.Value.Float64() }
+	online := func() bool { n, ok := h.host.Watcher().Node("G", "Lossy"); return ok && n.State.String() == "online" }
+	h.eventually("born", online)
+	f.data(1)
+	h.eventually("in order", func() bool { return v() == 1 })
+	f.seq += 50
+	lost := time.Now()
+	for i := range 20 { // it goes on, and never answers
+		f.data(float64(10 + i))
+	}
+	h.eventually("asked", func() bool { return r.n.Load() == 1 })
+	require.Greater(t, time.Since(lost), 1500*time.Millisecond, "before the reorder timeout of 2 s")
+	f.data(40)
+	h.eventually("asked again", func() bool { return r.n.Load() == 2 })
+	again := time.Since(lost)
+	f.birth()
+	h.eventually("born again", func() bool { n, _ := h.host.Watcher().Node("G", "Lossy"); return n.Births == 2 && online() })
+	f.data(99)
+	h.eventually("in order again", func() bool { return v() == 99 })
+	require.EqualValues(t, 2, r.n.Load(), "requests after it was answered")
+	t.Logf("51 messages of 71 lost: asked, and again after %v", again.Round(time.Millisecond))
+}
+
+// TestOrderThatNeedsNoRebirth wraps seq from 255 to 0, and swaps messages
+// within the window: no rebirth is asked for, and the values are in order.
+func TestOrderThatNeedsNoRebirth(t *testing.T) {
+	b := newBench(t)
+	h := newHostBench(t, t.TempDir(), b.server)
+	r := listenForRequests(t, b.server, "Swapped")
+	f := newForeign(t, b.server, "Swapped")
+	f.birth()
+	for i := range 600 { // twice around
+		if i%7 == 3 && i < 599 { // this one after the next
+			f.seq++
+			f.data(float64(i + 1))
+			f.seq -= 2
+			f.data(float64(i))
+			f.seq++
+			continue
+		}
+		if i%7 == 4 {
+			continue
+		}
+		f.data(float64(i))
+	}
+	h.eventually("the last value", func() bool { m, _ := h.host.Watcher().Metric("G", "Swapped", "", "V"); return m.Value.Float64() == 599 })
+	require.Zero(t, r.n.Load())
+	s := h.host.Watcher().Stats()
+	require.Zero(t, s.Gaps+s.Duplicates+s.Late, "%+v", s)
+}
