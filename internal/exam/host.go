@@ -287,6 +287,7 @@ func (x *host) heard(t sparkplug.Type) event {
 func (x *host) disorder() error {
 	n, k := x.node, "operational-behavior-host-reordering-"
 	mark := x.mark()
+	n.at = time.Now() // they were made in order
 	n.seq++
 	if err := n.say(sparkplug.NDATA, "", setpoint(2)); err != nil {
 		return err
@@ -295,6 +296,7 @@ func (x *host) disorder() error {
 	if err := n.say(sparkplug.NDATA, "", setpoint(1)); err != nil {
 		return err
 	}
+	n.at = time.Time{}
 	n.seq++
 	x.judge(x.never(mark, x.c.Reorder+quiet, x.heard(sparkplug.NCMD)), "a rebirth request though the missing message has come", k+"success")
 	x.say("losing a message")

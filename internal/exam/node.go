@@ -12,6 +12,7 @@ type node struct {
 	server int
 	id     sparkplug.Topic
 	seq    uint8
+	at     time.Time // of what it says; now if zero
 	bdSeq  int64
 }
 
@@ -21,7 +22,11 @@ func newNode(l *lab, server int, group, id string) *node {
 
 // say publishes metrics with the next sequence number; the time of each is now.
 func (n *node) say(t sparkplug.Type, device string, metrics ...sparkplug.Metric) error {
-	now := time.Now().UnixMilli()
+	at := n.at
+	if at.IsZero() {
+		at = time.Now()
+	}
+	now := at.UnixMilli()
 	for i := range metrics {
 		metrics[i].Timestamp, metrics[i].HasTimestamp = now, true
 	}

@@ -144,6 +144,7 @@ type foreign struct {
 	conn *mqtt.Conn
 	name string
 	seq  uint64
+	at   time.Time // of what it publishes; now if zero
 }
 
 func newForeign(t *testing.T, server, name string) *foreign {
@@ -154,7 +155,11 @@ func newForeign(t *testing.T, server, name string) *foreign {
 }
 
 func (f *foreign) publish(kind string, metrics ...*pb.Payload_Metric) {
-	now := uint64(time.Now().UnixMilli())
+	at := f.at
+	if at.IsZero() {
+		at = time.Now()
+	}
+	now := uint64(at.UnixMilli())
 	for _, m := range metrics {
 		m.Timestamp = &now
 	}

@@ -105,11 +105,13 @@ func TestOrderThatNeedsNoRebirth(t *testing.T) {
 	f.birth()
 	for i := range 600 { // twice around
 		if i%7 == 3 && i < 599 { // this one after the next
+			f.at = time.Now() // they were made in order
 			f.seq++
 			f.data(float64(i + 1))
 			f.seq -= 2
 			f.data(float64(i))
 			f.seq++
+			f.at = time.Time{}
 			continue
 		}
 		if i%7 == 4 {
