@@ -71,6 +71,7 @@ type nodeJSON struct {
 	Rebirths         uint64       `json:"rebirths"`
 	LastRebirthCause *string      `json:"last_rebirth_cause"`
 	Gaps             uint64       `json:"gaps"`
+	Conflicts        uint64       `json:"conflicts"`
 	Malformed        uint64       `json:"malformed"`
 	LatencyMs        int64        `json:"latency_ms"`
 	Devices          []deviceJSON `json:"devices"`
@@ -107,7 +108,7 @@ func nodeOf(n *watch.NodeInfo) nodeJSON {
 	out := nodeJSON{
 		Group: n.Group, Node: n.Node, Online: n.State == watch.Online, State: n.State.String(), Server: n.Server,
 		BirthAt: stamp(n.BirthAt), DeathAt: stamp(n.DeathAt), ChangedAt: stamp(n.ChangedAt), BdSeq: n.BdSeq,
-		Births: n.Births, Deaths: n.Deaths, Rebirths: n.Rebirths, Gaps: n.Gaps, Malformed: n.Malformed,
+		Births: n.Births, Deaths: n.Deaths, Rebirths: n.Rebirths, Gaps: n.Gaps, Conflicts: n.Conflicts, Malformed: n.Malformed,
 		LatencyMs: n.LatencyMs, Devices: make([]deviceJSON, len(n.Devices)),
 	}
 	if n.LastRebirthCause != "" {

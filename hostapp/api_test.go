@@ -29,7 +29,7 @@ func TestGetNodes(t *testing.T) {
 		_, body := p.call("GET", "/v1/nodes", "")
 		want := `[{"group":"G","node":"N","online":true,"state":"online","server":"test",` +
 			`"birth_at":"2000-01-01T00:00:00.000Z","death_at":null,"changed_at":"2000-01-01T00:00:00.000Z",` +
-			`"bdseq":7,"births":1,"deaths":0,"rebirths":0,"last_rebirth_cause":null,"gaps":0,"malformed":0,"latency_ms":500,` +
+			`"bdseq":7,"births":1,"deaths":0,"rebirths":0,"last_rebirth_cause":null,"gaps":0,"conflicts":0,"malformed":0,"latency_ms":500,` +
 			`"devices":[{"device":"D","online":false,"state":"offline","changed_at":"2000-01-01T00:00:00.500Z"}]}]`
 		if body != want {
 			t.Errorf("nodes:\n%s\nwant\n%s", body, want)

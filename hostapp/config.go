@@ -23,8 +23,9 @@ type Server struct {
 // Config says how a host behaves. ID and Servers are required; every other
 // field works at its zero value.
 type Config struct {
-	ID      string // Sparkplug host id, unique in the installation
-	Primary bool   // publish STATE: edge nodes may wait for it
+	ID      string    // Sparkplug host id, unique in the installation
+	Primary bool      // publish STATE: edge nodes may wait for it
+	State   StateForm // of that; StateV3 if zero
 	Servers []Server
 
 	Filters        []string      // what to subscribe; spBv1.0/# if empty
@@ -83,10 +84,24 @@ func (c Config) ready() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
+// StateForm is how a host says whether it is there.
+type StateForm uint8
+
+// The forms of STATE. With StateBoth the will is that of version 3: a host that
+// ends without a word stays ONLINE on the topic of version 2.2.
+const (
+	StateV3   StateForm = iota
+	StateV2             // of Sparkplug 2.2, only
+	StateBoth           // both
+)
+
+var stateForms = map[string]StateForm{"v3": StateV3, "v2": StateV2, "both": StateBoth}
+
 // Section is the part "host" of a plant's configuration file.
 type Section struct {
 	ID             string          `yaml:"id" doc:"Sparkplug host id, unique in the installation"`
 	Primary        bool            `yaml:"primary" doc:"publish STATE, so that edge nodes can wait for this host"`
+	State          string          `yaml:"state" enum:"v3,v2,both" doc:"form of STATE: of Sparkplug 3, of 2.2 (STATE/id with ONLINE or OFFLINE), or both"`
 	Filters        []string        `yaml:"filters" doc:"MQTT topic filters to follow"`
 	ReorderTimeout config.Duration `yaml:"reorder_timeout" doc:"how long a missing message is waited for"`
 	CommandTimeout config.Duration `yaml:"command_timeout" doc:"how long a write may take to be confirmed"`
@@ -96,7 +111,7 @@ type Section struct {
 // Defaults sets what holds when a key is not given.
 func (s *Section) Defaults() {
 	*s = Section{
-		ID: "plant", Primary: true, Filters: []string{sparkplug.Namespace + "/#"},
+		ID: "plant", Primary: true, State: "v3", Filters: []string{sparkplug.Namespace + "/#"},
 		ReorderTimeout: config.Duration(2 * time.Second), CommandTimeout: config.Duration(5 * time.Second),
 	}
 }
@@ -125,7 +140,7 @@ func (s *Section) Check(path string, c *config.Checker) {
 // Config is what s says, without Servers and History.
 func (s *Section) Config() Config {
 	return Config{
-		ID: s.ID, Primary: s.Primary, Filters: s.Filters,
+		ID: s.ID, Primary: s.Primary, State: stateForms[s.State], Filters: s.Filters,
 		ReorderTimeout: s.ReorderTimeout.Std(), CommandTimeout: s.CommandTimeout.Std(), UntypedCommand: s.Untyped,
 	}
 }

@@ -268,6 +268,8 @@ func eventOf(u *watch.Update) history.Event {
 		e.Kind, e.Detail = history.STALE, u.Reason()
 	case watch.Rebirth:
 		e.Kind, e.Detail = history.REBIRTH, u.Reason()
+	case watch.Conflict:
+		e.Kind, e.Detail = history.CONFLICT, u.Reason()
 	}
 	if !device && (e.Kind == history.NBIRTH || e.Kind == history.NDEATH) {
 		e.BdSeq = u.BdSeq

@@ -144,7 +144,7 @@ func (p *presence) carryOut(ctx context.Context, fx *session.PrimaryEffect) erro
 func (p *presence) dial(ctx context.Context, fx *session.PrimaryEffect) {
 	var will *mqtt.Message
 	if fx.HasWill {
-		will = new(p.stateMessage(fx.State))
+		will = new(p.stateMessages(fx.State)[0])
 	}
 	ctx, p.cancel = context.WithCancel(ctx)
 	id := fx.Session
@@ -177,7 +177,12 @@ func (p *presence) dial(ctx context.Context, fx *session.PrimaryEffect) {
 
 // receive takes a message of the server; it never blocks.
 func (p *presence) receive(id uint32, m mqtt.Message) {
+	parse := sparkplug.ParseState
 	host, ok := sparkplug.ParseStateTopic(m.Topic)
+	if !ok && p.host.cfg.State != StateV3 {
+		parse = sparkplug.ParseStateV2
+		host, ok = sparkplug.ParseStateTopicV2(m.Topic)
+	}
 	if !ok {
 		p.link.Deliver(m)
 		return
@@ -185,7 +190,7 @@ func (p *presence) receive(id uint32, m mqtt.Message) {
 	if host != p.host.cfg.ID {
 		return
 	}
-	state, err := sparkplug.ParseState(m.Payload)
+	state, err := parse(m.Payload)
 	if err != nil {
 		p.host.cfg.Log.Debug("STATE refused", "server", p.server.Name, "err", err)
 		return
@@ -206,7 +211,9 @@ func (p *presence) subscribe(ctx context.Context, fx *session.PrimaryEffect) err
 	defer cancel()
 	filters := watch.Filters(0, p.host.cfg.Filters...)
 	if fx.HasWill {
-		filters = append(filters, mqtt.Filter{Topic: sparkplug.StateTopic(p.host.cfg.ID), QoS: 1})
+		for _, m := range p.stateMessages(sparkplug.State{}) {
+			filters = append(filters, mqtt.Filter{Topic: m.Topic, QoS: 1})
+		}
 	}
 	if err := p.conn.Subscribe(ctx, filters...); err != nil {
 		return err
@@ -221,11 +228,25 @@ func (p *presence) subscribe(ctx context.Context, fx *session.PrimaryEffect) err
 func (p *presence) publish(ctx context.Context, s sparkplug.State) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	return p.conn.Publish(ctx, p.stateMessage(s))
+	for _, m := range p.stateMessages(s) {
+		if err := p.conn.Publish(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (p *presence) stateMessage(s sparkplug.State) mqtt.Message {
-	return mqtt.Message{Topic: sparkplug.StateTopic(p.host.cfg.ID), Payload: s.Append(nil), QoS: 1, Retain: true}
+// stateMessages is a STATE in the forms that are configured; the first is the
+// one for the will.
+func (p *presence) stateMessages(s sparkplug.State) (out []mqtt.Message) {
+	id := p.host.cfg.ID
+	if p.host.cfg.State != StateV2 {
+		out = append(out, mqtt.Message{Topic: sparkplug.StateTopic(id), Payload: s.Append(nil), QoS: 1, Retain: true})
+	}
+	if p.host.cfg.State != StateV3 {
+		out = append(out, mqtt.Message{Topic: sparkplug.StateTopicV2(id), Payload: s.AppendV2(nil), QoS: 1, Retain: true})
+	}
+	return out
 }
 
 // hangUp ends the connection for good and the watch over it.

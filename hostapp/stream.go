@@ -139,10 +139,10 @@ func streamFilterOf(q url.Values) (f streamFilter, err error) {
 			f.kinds = map[string]bool{}
 			for k := range strings.SplitSeq(strings.Join(values, ","), ",") {
 				switch k {
-				case "birth", "data", "death", "lost", "rebirth":
+				case "birth", "data", "death", "lost", "rebirth", "conflict":
 					f.kinds[k] = true
 				default:
-					return f, refuse(400, "kind %q is none of birth, data, death, lost, rebirth", k)
+					return f, refuse(400, "kind %q is none of birth, data, death, lost, rebirth, conflict", k)
 				}
 			}
 		default:

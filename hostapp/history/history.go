@@ -122,7 +122,7 @@ type Kind string
 
 // The kinds of events. STATE is a primary host's own; REBIRTH a rebirth
 // request that was sent; STALE the loss of sight of a node or device without
-// a death of its own.
+// a death of its own; CONFLICT that two edge nodes use one id.
 const (
 	NBIRTH  Kind = "NBIRTH"
 	NDEATH  Kind = "NDEATH"
@@ -131,12 +131,14 @@ const (
 	STATE   Kind = "STATE"
 	REBIRTH Kind = "REBIRTH"
 	STALE   Kind = "STALE"
+
+	CONFLICT Kind = "CONFLICT"
 )
 
 // Known says whether k is one of the constants above.
 func (k Kind) Known() bool {
 	switch k {
-	case NBIRTH, NDEATH, DBIRTH, DDEATH, STATE, REBIRTH, STALE:
+	case NBIRTH, NDEATH, DBIRTH, DDEATH, STATE, REBIRTH, STALE, CONFLICT:
 		return true
 	}
 	return false

@@ -35,6 +35,7 @@ type NodeInfo struct {
 	ChangedAt                                           int64  // host time of the last change of State
 	BdSeq                                               uint64
 	Births, Deaths, Rebirths, Gaps, Messages, Malformed uint64
+	Conflicts                                           uint64 // times that another edge node was seen to use its id
 	LastRebirthCause                                    string // of the last rebirth request; empty: none yet
 	LatencyMs                                           int64  // from the payload's timestamp to its arrival; the clocks' skew included
 	SkewMs                                              int64  // host clock less node clock, the least seen of late

@@ -212,8 +212,24 @@ func (w *Watcher) effect(n *node, e *entity, now int64, fx *session.NodeEffect) 
 		w.drop(fx)
 	case session.NodeDoFault:
 		w.stats.Faults[fx.Cause.String()]++
+		if fx.Cause == session.CauseTwoPublishers {
+			w.conflict(n, now)
+			return
+		}
 		w.cfg.Log.Debug("node breaks a rule", "group", n.group, "node", n.name, "device", fx.Device, "err", fx.Cause.String())
 	}
+}
+
+// conflict tells that two edge nodes use one id, which will not rest until one
+// of them is given another.
+func (w *Watcher) conflict(n *node, now int64) {
+	if n.conflicts++; n.conflicts == 1 {
+		w.cfg.Log.Warn("two edge nodes use one id: give one of them another; more is counted", "group", n.group, "node", n.name)
+	}
+	w.updates = append(w.updates, Update{
+		Kind: Conflict, Group: n.group, Node: n.name, Entity: int(n.own.id), NodeEntity: int(n.own.id),
+		Shape: n.own.shape, Received: now, Sent: now - n.skew, BdSeq: n.machine.BdSeq(), Cause: session.CauseTwoPublishers,
+	})
 }
 
 func (w *Watcher) drop(fx *session.NodeEffect) {

@@ -62,6 +62,7 @@ type node struct {
 	cause                          session.Cause // of the last rebirth request
 	birthAt, deathAt               int64
 	births, deaths, rebirths, gaps uint32
+	conflicts                      uint32
 	malformed                      uint64
 	metrics                        int // of the node and its devices
 

@@ -38,7 +38,7 @@ func (n *node) info() NodeInfo {
 	info := NodeInfo{
 		Group: n.group, Node: n.name, State: n.own.state, Server: n.link.server,
 		BirthAt: n.birthAt, DeathAt: n.deathAt, ChangedAt: n.own.changedAt, BdSeq: n.machine.BdSeq(),
-		Births: uint64(n.births), Deaths: uint64(n.deaths), Rebirths: uint64(n.rebirths), Gaps: uint64(n.gaps),
+		Births: uint64(n.births), Deaths: uint64(n.deaths), Rebirths: uint64(n.rebirths), Gaps: uint64(n.gaps), Conflicts: uint64(n.conflicts),
 		Messages: n.messages, Malformed: n.malformed,
 		LatencyMs: n.latency, SkewMs: n.skew, Metrics: len(n.own.slots),
 	}

@@ -15,14 +15,15 @@ type Kind uint8
 // until their own births: the Cause is session.CauseBorn, and they come back
 // within moments.
 const (
-	Birth   Kind = iota + 1 // online, with every metric it declares
-	Data                    // new values
-	Death                   // offline; its metrics are stale
-	Lost                    // the host lost its connection: state unknown, metrics stale
-	Rebirth                 // of a node: a rebirth was asked of it, see Update.Reason
+	Birth    Kind = iota + 1 // online, with every metric it declares
+	Data                     // new values
+	Death                    // offline; its metrics are stale
+	Lost                     // the host lost its connection: state unknown, metrics stale
+	Rebirth                  // of a node: a rebirth was asked of it, see Update.Reason
+	Conflict                 // of a node: somebody else uses its id, see Update.Reason
 )
 
-// String gives "birth", "data", "death", "lost" or "rebirth".
+// String gives "birth", "data", "death", "lost", "rebirth" or "conflict".
 func (k Kind) String() string {
 	switch k {
 	case Birth:
@@ -35,6 +36,8 @@ func (k Kind) String() string {
 		return "lost"
 	case Rebirth:
 		return "rebirth"
+	case Conflict:
+		return "conflict"
 	}
 	return "unknown"
 }
@@ -65,7 +68,7 @@ type Update struct {
 	// node.
 	Sent    int64
 	BdSeq   uint64        // of the node's last birth
-	Cause   session.Cause // of Death, Lost and Rebirth
+	Cause   session.Cause // of Death, Lost, Rebirth and Conflict
 	Samples []Sample      // of Birth and Data
 }
 

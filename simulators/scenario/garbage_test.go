@@ -140,15 +140,20 @@ func TestGarbage(t *testing.T) {
 
 // foreign is an edge node played by the test, as other makes write it.
 type foreign struct {
-	t    *testing.T
-	conn *mqtt.Conn
-	name string
-	seq  uint64
-	at   time.Time // of what it publishes; now if zero
+	t     *testing.T
+	conn  *mqtt.Conn
+	name  string
+	seq   uint64
+	bdSeq uint64
+	at    time.Time // of what it publishes; now if zero
 }
 
 func newForeign(t *testing.T, server, name string) *foreign {
-	c, err := mqtt.Dial(t.Context(), mqtt.Config{Server: server, ClientID: name})
+	return newForeignAs(t, server, name, name)
+}
+
+func newForeignAs(t *testing.T, server, name, client string) *foreign {
+	c, err := mqtt.Dial(t.Context(), mqtt.Config{Server: server, ClientID: client})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return &foreign{t: t, conn: c, name: name}
@@ -175,7 +180,7 @@ func value(v float64) *pb.Payload_Metric {
 
 func (f *foreign) birth() {
 	f.seq = 0
-	bd := &pb.Payload_Metric{Name: new("bdSeq"), Datatype: new(uint32(4)), Value: &pb.Payload_Metric_LongValue{LongValue: 0}}
+	bd := &pb.Payload_Metric{Name: new("bdSeq"), Datatype: new(uint32(4)), Value: &pb.Payload_Metric_LongValue{LongValue: f.bdSeq}}
 	rebirth := &pb.Payload_Metric{Name: new(sparkplug.MetricRebirth), Datatype: new(uint32(11)), Value: &pb.Payload_Metric_BooleanValue{}}
 	v := value(0)
 	v.Datatype = new(uint32(10))

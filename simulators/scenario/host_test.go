@@ -34,6 +34,10 @@ type hostBench struct {
 }
 
 func newHostBench(t *testing.T, dir string, servers ...string) *hostBench {
+	return newHostBenchWith(t, dir, func(*hostapp.Config) {}, servers...)
+}
+
+func newHostBenchWith(t *testing.T, dir string, change func(*hostapp.Config), servers ...string) *hostBench {
 	quiet := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	store, err := embedded.Open(embedded.Config{Dir: dir, Log: quiet})
 	require.NoError(t, err)
@@ -50,6 +54,7 @@ func newHostBench(t *testing.T, dir string, servers ...string) *hostBench {
 			return conn, nil
 		}})
 	}
+	change(&c)
 	h, err := hostapp.New(c)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,12 +1,14 @@
 package scenario_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/magneto-iiot/magneto/hostapp"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
@@ -123,4 +125,56 @@ func TestOrderThatNeedsNoRebirth(t *testing.T) {
 	require.Zero(t, r.n.Load())
 	s := h.host.Watcher().Stats()
 	require.Zero(t, s.Gaps+s.Duplicates+s.Late, "%+v", s)
+}
+
+// TestTwoPublishers has two edge nodes use one id: the host tells of it, by an
+// event and a count.
+func TestTwoPublishers(t *testing.T) {
+	b := newBench(t)
+	h := newHostBench(t, t.TempDir(), b.server)
+	one, other := newForeignAs(t, b.server, "Twice", "one"), newForeignAs(t, b.server, "Twice", "other")
+	other.bdSeq = 90
+	one.birth()
+	other.birth()
+	one.birth()
+	h.eventually("told", func() bool {
+		n, ok := h.host.Watcher().Node("G", "Twice")
+		return ok && n.Conflicts > 0
+	})
+	_, body := h.call("GET", "/v1/nodes/G/Twice", "")
+	require.Contains(t, body, `"conflicts":1`)
+	require.NotZero(t, h.host.Watcher().Stats().Faults["two publishers of one node id"])
+}
+
+// TestHostStateForms has the host say that it is there in every form.
+func TestHostStateForms(t *testing.T) {
+	for form, topics := range map[hostapp.StateForm][]string{
+		hostapp.StateV3: {"spBv1.0/STATE/plant"}, hostapp.StateV2: {"STATE/plant"}, hostapp.StateBoth: {"STATE/plant", "spBv1.0/STATE/plant"},
+	} {
+		b := newBench(t)
+		got := make(chan mqtt.Message, 100)
+		c, err := mqtt.Dial(t.Context(), mqtt.Config{Server: b.server, ClientID: "reader", OnMessage: func(m mqtt.Message) { got <- m }})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		require.NoError(t, c.Subscribe(t.Context(), mqtt.Filter{Topic: "STATE/+", QoS: 1}, mqtt.Filter{Topic: "spBv1.0/STATE/+", QoS: 1}))
+		h := newHostBenchWith(t, t.TempDir(), func(c *hostapp.Config) { c.State = form }, b.server)
+		said := func() map[string]string {
+			out := map[string]string{}
+			for range topics {
+				m := <-got
+				out[m.Topic] = string(m.Payload)
+			}
+			require.Len(t, out, len(topics))
+			return out
+		}
+		for topic, payload := range said() {
+			require.Contains(t, topics, topic)
+			require.True(t, payload == "ONLINE" || strings.HasPrefix(payload, `{"online":true`), payload)
+		}
+		h.stop()
+		for topic, payload := range said() {
+			require.Contains(t, topics, topic)
+			require.True(t, payload == "OFFLINE" || strings.HasPrefix(payload, `{"online":false`), payload)
+		}
+	}
 }
