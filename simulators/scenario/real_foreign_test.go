@@ -156,3 +156,53 @@ func foreignText(v sparkplug.Value) string {
 	}
 	return v.String()
 }
+
+// TestRealPythonEdge has an edge node of mqtt-spb-wrapper live in our host.
+func TestRealPythonEdge(t *testing.T) {
+	python := need(t, "MAGNETO_PYTHON", "Python with mqtt-spb-wrapper")
+	f, mqtt := startAll(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.Close() })
+	edge := startWith(t, r, python, "testdata/edge.py", mqtt)
+	require.NoError(t, r.Close())
+	edge.out.await(t, "born")
+	f.online("Python", "Edge")
+	var node struct {
+		Metrics []struct {
+			Name  string
+			Value any
+			Stale bool
+		}
+	}
+	shown := func(name string) any {
+		_, err := f.call("GET", "/v1/nodes/Python/Edge", nil, &node)
+		require.NoError(t, err)
+		for _, m := range node.Metrics {
+			if m.Name == name {
+				return m.Value
+			}
+		}
+		return nil
+	}
+	require.Equal(t, 1.5, shown("Level"))
+	require.Equal(t, "-3", fmt.Sprint(shown("Count")))
+	require.Equal(t, true, shown("On"))
+	require.Equal(t, "pypi", shown("ATTR/Maker"))
+	_, err = fmt.Fprintln(w, "42.25")
+	require.NoError(t, err)
+	until(t, "the update arrives", func() error {
+		if v := shown("Level"); v != 42.25 {
+			return fmt.Errorf("Level is %v", v)
+		}
+		return nil
+	})
+	edge.kill()
+	until(t, "its death is seen", func() error {
+		n, err := f.node("Python", "Edge")
+		if err == nil && n.Online {
+			err = fmt.Errorf("still online")
+		}
+		return err
+	})
+}
