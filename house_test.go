@@ -77,7 +77,7 @@ var helpers = []string{
 // goes through the owner.
 var owners = map[string][]string{
 	"google.golang.org/protobuf":          {"proto/sparkplugpb", "sparkplug", "sparkplug/conform", "hostapp/watch", "simulators/scenario"}, // hostapp/watch: the naive host of its benchmark; simulators/scenario: an edge node of another make
-	"github.com/eclipse/paho.golang":      {"internal/mqtt", "simulators/scenario"}, // simulators/scenario: a network that tampers with packets
+	"github.com/eclipse/paho.golang":      {"internal/mqtt", "simulators/scenario"},                                                        // simulators/scenario: a network that tampers with packets
 	"github.com/goccy/go-yaml":            {"internal/config"},
 	"github.com/invopop/jsonschema":       {"internal/config"},
 	"github.com/mochi-mqtt/server/v2":     {"broker"},

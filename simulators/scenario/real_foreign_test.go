@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -157,9 +158,9 @@ func foreignText(v sparkplug.Value) string {
 	return v.String()
 }
 
-// TestRealPythonEdge has an edge node of mqtt-spb-wrapper live in our host.
+// TestRealPythonEdge has an edge node of pysparkplug live in our host.
 func TestRealPythonEdge(t *testing.T) {
-	python := need(t, "MAGNETO_PYTHON", "Python with mqtt-spb-wrapper")
+	python := need(t, "MAGNETO_PYTHON", "Python with pysparkplug")
 	f, mqtt := startAll(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -168,32 +169,22 @@ func TestRealPythonEdge(t *testing.T) {
 	require.NoError(t, r.Close())
 	edge.out.await(t, "born")
 	f.online("Python", "Edge")
-	var node struct {
-		Metrics []struct {
-			Name  string
-			Value any
-			Stale bool
-		}
-	}
-	shown := func(name string) any {
-		_, err := f.call("GET", "/v1/nodes/Python/Edge", nil, &node)
+	shown := func(name string) string {
+		metrics, err := f.device("Python", "Edge", "Dev")
 		require.NoError(t, err)
-		for _, m := range node.Metrics {
-			if m.Name == name {
-				return m.Value
-			}
+		return string(metrics[name].Value)
+	}
+	until(t, "the device is born with its values", func() error {
+		if got := []string{shown("Level"), shown("Count"), shown("Curve")}; !slices.Equal(got, []string{"1.5", "-3", "[-1,2]"}) {
+			return fmt.Errorf("values %q", got)
 		}
 		return nil
-	}
-	require.Equal(t, 1.5, shown("Level"))
-	require.Equal(t, "-3", fmt.Sprint(shown("Count")))
-	require.Equal(t, true, shown("On"))
-	require.Equal(t, "pypi", shown("ATTR/Maker"))
+	})
 	_, err = fmt.Fprintln(w, "42.25")
 	require.NoError(t, err)
 	until(t, "the update arrives", func() error {
-		if v := shown("Level"); v != 42.25 {
-			return fmt.Errorf("Level is %v", v)
+		if v := shown("Level"); v != "42.25" {
+			return fmt.Errorf("Level is %s", v)
 		}
 		return nil
 	})

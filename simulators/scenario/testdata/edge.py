@@ -1,34 +1,25 @@
-"""An edge node of mqtt-spb-wrapper (PyPI). A line on stdin is a new Level."""
+"""An edge node of pysparkplug (PyPI) with a device. A line on stdin is a new Level."""
 import sys
-from mqtt_spb_wrapper import MqttSpbEntityEdgeNode
+import pysparkplug as psp
 
 host, port = sys.argv[1].split(":")
-# its own answer to a rebirth request is broken in this version: it calls True
-node = MqttSpbEntityEdgeNode("Python", "Edge", include_spb_rebirth=False)
+
+
+def metric(name, datatype, value):
+    return psp.Metric(timestamp=psp.get_current_timestamp(), name=name, datatype=datatype, value=value)
 
 
 def say(text):
     print(text, flush=True)
 
 
-def command(payload):
-    for metric in payload["metrics"]:
-        say("command %s %s" % (metric["name"], metric["value"]))
-
-
-# its births call a metric DATA/Level that its data call Level, unless told not to
-node.data.birth_prefix = ""
-node.on_command = command
-node.attributes.set_value("Maker", "pypi")
-node.data.set_value("Level", 1.5)
-node.data.set_value("Count", -3)
-node.data.set_value("On", True)
-node.commands.set_value("Limit", 10.0)
-if not node.connect(host, int(port)):
-    say("no connection")
-    sys.exit(1)
-node.publish_birth()
+node = psp.EdgeNode("Python", "Edge", [metric("Site", psp.DataType.STRING, "here")])
+node.connect(host, port=int(port))
+node.register(psp.Device("Dev", [
+    metric("Level", psp.DataType.DOUBLE, 1.5),
+    metric("Count", psp.DataType.INT8, -3),
+    metric("Curve", psp.DataType.INT16_ARRAY, (-1, 2)),
+]))
 say("born")
 for line in sys.stdin:
-    node.data.set_value("Level", float(line))
-    node.publish_data()
+    node.update_device("Dev", [metric("Level", psp.DataType.DOUBLE, float(line))])
