@@ -7,12 +7,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/magneto-iiot/magneto/broker"
 	"github.com/magneto-iiot/magneto/edgenode"
 	"github.com/magneto-iiot/magneto/edgenode/driver/modbus"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
@@ -99,23 +99,18 @@ func (e *ear) command(topic string, m sparkplug.Metric) {
 // bench is a broker, a PLC and an edge node between them.
 type bench struct {
 	server string
+	wire   *wire
 	mem    *plc.Memory
 	plc    *plc.Server
 	file   string
 }
 
 func newBench(t *testing.T) *bench {
-	quiet := slog.New(slog.DiscardHandler)
-	b, err := broker.New(broker.Config{Listen: "127.0.0.1:0", Log: quiet})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- b.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-served })
+	w := newWire(t, "127.0.0.1:0")
 	mem := plc.NewMemory()
 	p, err := plc.ListenMemory(context.Background(), "127.0.0.1:0", mem)
 	require.NoError(t, err)
-	out := &bench{server: "mqtt://" + b.Addr(), mem: mem, plc: p, file: filepath.Join(t.TempDir(), "edge.yaml")}
+	out := &bench{server: w.server, wire: w, mem: mem, plc: p, file: filepath.Join(t.TempDir(), "edge.yaml")}
 	t.Cleanup(func() { _ = out.plc.Close() })
 	out.configure(t, p.Addr(), "")
 	return out
@@ -140,6 +135,15 @@ devices:
       - {name: Temp, addr: "hr:2", type: Int16, scale: 0.1}
       - {name: SetSpeed, addr: "hr:10", type: Float, write: {min: 0, max: 1500}}
 %s`, b.server, plcAddr, more), 0o600))
+}
+
+// edit changes the edge's configuration.
+func (b *bench) edit(t *testing.T, old, with string) {
+	t.Helper()
+	config, err := os.ReadFile(b.file)
+	require.NoError(t, err)
+	require.Contains(t, string(config), old)
+	require.NoError(t, os.WriteFile(b.file, []byte(strings.Replace(string(config), old, with, 1)), 0o600))
 }
 
 // start runs the edge node; stop ends it gracefully and returns the time it took.

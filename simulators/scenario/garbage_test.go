@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,12 @@ func newForeignAs(t *testing.T, server, name, client string) *foreign {
 }
 
 func (f *foreign) publish(kind string, metrics ...*pb.Payload_Metric) {
+	f.publishOf(kind, "", metrics...)
+}
+
+// publishOf publishes for a device; for the node itself if it is empty.
+func (f *foreign) publishOf(kind, device string, metrics ...*pb.Payload_Metric) {
+	f.t.Helper()
 	at := f.at
 	if at.IsZero() {
 		at = time.Now()
@@ -171,7 +178,7 @@ func (f *foreign) publish(kind string, metrics ...*pb.Payload_Metric) {
 	b, err := proto.Marshal(&pb.Payload{Timestamp: &now, Seq: new(f.seq % 256), Metrics: metrics})
 	require.NoError(f.t, err)
 	f.seq++
-	require.NoError(f.t, f.conn.Publish(f.t.Context(), mqtt.Message{Topic: "spBv1.0/G/" + kind + "/" + f.name, Payload: b}))
+	require.NoError(f.t, f.conn.Publish(f.t.Context(), mqtt.Message{Topic: strings.TrimSuffix("spBv1.0/G/"+kind+"/"+f.name+"/"+device, "/"), Payload: b}))
 }
 
 func value(v float64) *pb.Payload_Metric {
