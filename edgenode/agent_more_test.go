@@ -56,6 +56,22 @@ func TestAgentSurvivesBadPublish(t *testing.T) {
 	})
 }
 
+// TestAgentStopsOnBrokenLink checks that a stop ends well when the farewell
+// finds the link broken.
+func TestAgentStopsOnBrokenLink(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(onePress)
+		pass(time.Second)
+		st.s.mu.Lock()
+		st.s.fail = errors.New("the link broke just now")
+		st.s.mu.Unlock()
+		st.stop() // its farewell fails
+		if got := st.s.take(); slices.Contains(got, "DDEATH Press") {
+			t.Errorf("sent %q over a broken link", got)
+		}
+	})
+}
+
 // TestAgentHalfOpen checks that nothing is lost when a link takes messages and
 // loses them until, one and a half keepalives later, it is found dead.
 func TestAgentHalfOpen(t *testing.T) {

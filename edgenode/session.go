@@ -23,7 +23,9 @@ func (a *Agent) step(ev session.EdgeEvent) {
 	if a.broken != nil {
 		words := lostWords(a.server, a.broken)
 		a.broken = nil
-		a.quit(conn.Close)
+		if a.conn != nil { // else it has just been left
+			a.quit(conn.Close)
+		}
 		a.step(session.EdgeEvent{Kind: session.EdgeLost, Session: a.session, Words: words})
 	}
 	a.wakeReplay()

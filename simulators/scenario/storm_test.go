@@ -135,7 +135,10 @@ func TestTwoPublishers(t *testing.T) {
 	one, other := newForeignAs(t, b.server, "Twice", "one"), newForeignAs(t, b.server, "Twice", "other")
 	other.bdSeq = 90
 	is := func(bdSeq uint64) func() bool {
-		return func() bool { n, ok := h.host.Watcher().Node("G", "Twice"); return ok && n.BdSeq == bdSeq && n.Births > 0 }
+		return func() bool {
+			n, ok := h.host.Watcher().Node("G", "Twice")
+			return ok && n.BdSeq == bdSeq && n.Births > 0
+		}
 	}
 	one.birth()
 	h.eventually("one is born", is(0))
