@@ -30,6 +30,7 @@ type Broker struct {
 	traced func(Event)  // nil: nobody listens
 
 	tracing sync.Mutex // held while traced runs
+	keeper  *keeper    // nil: retained messages end with the broker
 
 	ran      atomic.Bool
 	serving  chan struct{}
@@ -68,7 +69,17 @@ func New(c Config) (*Broker, error) {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	b.self = b.newClient("$broker")
-	for _, m := range c.Retained {
+	retained := c.Retained
+	if c.Keep != "" {
+		k, kept, err := openKeeper(c.Keep, c.Limits.Retained, c.Log)
+		if err != nil {
+			return nil, err
+		}
+		k.get, k.all = b.retained, b.allRetained
+		b.keeper = k
+		retained = append(kept, retained...)
+	}
+	for _, m := range retained {
 		m = offline(m)
 		b.server.Topics.RetainMessage(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: true, Qos: m.QoS},
@@ -109,6 +120,8 @@ func (b *Broker) Run(ctx context.Context) error {
 		return fmt.Errorf("broker: %w", err)
 	}
 	b.forgetSys()
+	keeping := b.keep()
+	defer keeping()
 	<-b.front.serving
 	close(b.serving)
 	<-ctx.Done()
@@ -116,6 +129,32 @@ func (b *Broker) Run(ctx context.Context) error {
 	_ = b.server.Close() // always nil
 	b.front.wait()
 	return nil
+}
+
+// keep begins to keep retained messages; what it returns ends that.
+func (b *Broker) keep() (end func()) {
+	if b.keeper == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { b.keeper.run(ctx) })
+	return func() { cancel(); wg.Wait() }
+}
+
+// retained is the message retained for a topic.
+func (b *Broker) retained(topic string) (Message, bool) {
+	pk, ok := b.server.Topics.Retained.Get(topic)
+	return messageOf(pk), ok && len(pk.Payload) > 0
+}
+
+func (b *Broker) allRetained() (all []Message) {
+	for _, pk := range b.server.Topics.Retained.GetAll() {
+		if !match("$SYS/#", pk.TopicName) && len(pk.Payload) > 0 {
+			all = append(all, messageOf(pk))
+		}
+	}
+	return all
 }
 
 // forgetSys removes the $SYS messages that the engine has published at its

@@ -91,6 +91,12 @@ type Config struct {
 	// them is turned offline: its host has to say again that it is there.
 	Retained []Message
 
+	// Keep is the file that retained messages, certificates among them, are kept
+	// in over restarts; empty: they end with the broker. What was retained more
+	// than a second or so ago is there after a crash too. A STATE in it is
+	// turned offline like those of Retained.
+	Keep string
+
 	// Trace is told of what clients on the network do, in order, one event at
 	// a time, before the broker acts on it; a will after it was sent. It must
 	// return soon and not call the broker. Payloads are shared: they may be

@@ -28,6 +28,8 @@ func (h *hook) Provides(kind byte) bool {
 		return true
 	case mqtt.OnPacketSent:
 		return h.b.draining.Load() != nil
+	case mqtt.OnRetainMessage:
+		return h.b.keeper != nil
 	case mqtt.OnWillSent:
 		return h.b.traced != nil
 	}
@@ -192,6 +194,13 @@ func (h *hook) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet, err
 		pk.FixedHeader.Retain = false
 	}
 	return pk, nil
+}
+
+// OnRetainMessage notes what is to be kept over restarts.
+func (h *hook) OnRetainMessage(_ *mqtt.Client, pk packets.Packet, change int64) {
+	if change != 0 && !match("$SYS/#", pk.TopicName) {
+		h.b.keeper.changed(pk.TopicName)
+	}
 }
 
 // OnPublished keeps births.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,7 @@ func (a *app) allCmd() *cobra.Command {
 		if len(p.MQTT.Servers) > 0 {
 			return a.runRemoteHost(cmd.Context(), src)
 		}
-		b, err := openBroker(p, a.log)
+		b, err := openBroker(p, true, a.log)
 		if err != nil {
 			return err
 		}
@@ -71,7 +72,7 @@ func (a *app) brokerCmd() *cobra.Command {
 		defer src.close()
 		p := *src.running
 		p.Broker.Listen = cmp.Or(*addr, p.Broker.Listen)
-		b, err := openBroker(&p, a.log)
+		b, err := openBroker(&p, *file != "", a.log)
 		if err != nil {
 			return err
 		}
@@ -115,8 +116,12 @@ func needPlant(file string) (*plant, error) {
 	return loadPlant(file)
 }
 
-func openBroker(p *plant, log *slog.Logger) (*broker.Broker, error) {
-	return broker.New(broker.Config{Listen: p.Broker.Listen, WebSocket: p.Broker.WebSocket, Log: log})
+func openBroker(p *plant, keep bool, log *slog.Logger) (*broker.Broker, error) {
+	c := broker.Config{Listen: p.Broker.Listen, WebSocket: p.Broker.WebSocket, Log: log}
+	if keep {
+		c.Keep = filepath.Join(p.DataDir, "broker", "retained")
+	}
+	return broker.New(c)
 }
 
 // sayListening logs where a broker is.

@@ -70,9 +70,13 @@ func TestTrap23SignedNumbers(t *testing.T) {
 		sent uint32
 		want int64
 	}{
-		{sparkplug.TypeInt8, 0xFB, -5}, {sparkplug.TypeInt8, 0xFFFFFFFB, -5}, {sparkplug.TypeInt8, 5, 5},
-		{sparkplug.TypeInt16, 0xFFFB, -5}, {sparkplug.TypeInt16, 0xFFFFFFFB, -5},
-		{sparkplug.TypeInt32, 0xFFFFFFFB, -5}, {sparkplug.TypeInt32, 0x80000000, math.MinInt32},
+		{sparkplug.TypeInt8, 0xFB, -5},
+		{sparkplug.TypeInt8, 0xFFFFFFFB, -5},
+		{sparkplug.TypeInt8, 5, 5},
+		{sparkplug.TypeInt16, 0xFFFB, -5},
+		{sparkplug.TypeInt16, 0xFFFFFFFB, -5},
+		{sparkplug.TypeInt32, 0xFFFFFFFB, -5},
+		{sparkplug.TypeInt32, 0x80000000, math.MinInt32},
 	} {
 		m := foreignly(t, &pb.Payload_Metric{Datatype: new(uint32(c.typ)), Value: &pb.Payload_Metric_IntValue{IntValue: c.sent}})
 		require.Equal(t, c.want, m.Value.Int(), "%s %x", c.typ, c.sent)
