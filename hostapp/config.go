@@ -40,6 +40,10 @@ type Config struct {
 	// of the namespace goes on, and the host is not ready.
 	HistoryQueue int
 
+	// Births is the file in which the births are kept over a restart, so that
+	// nodes that go on where they were need no rebirth; empty: all are asked.
+	Births string
+
 	Prometheus http.Handler // served below /prometheus/; nil: not at all
 
 	Now func() time.Time // time.Now if nil

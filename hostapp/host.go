@@ -3,7 +3,10 @@ package hostapp
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -62,6 +65,7 @@ func (h *Host) Run(ctx context.Context) error {
 	if h.ingest != nil {
 		behind.Go(func() { h.ingest.run(written) })
 	}
+	h.restore()
 	h.expect(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { watching = h.watch.Run(work) })
@@ -73,9 +77,61 @@ func (h *Host) Run(ctx context.Context) error {
 	servers.Wait()
 	stop()
 	watcher.Wait()
+	h.save()
 	close(written)
 	behind.Wait()
 	return watching
+}
+
+// restore takes in the births of an earlier run. What cannot be read costs
+// rebirths, nothing else.
+func (h *Host) restore() {
+	if h.cfg.Births == "" {
+		return
+	}
+	f, err := os.Open(h.cfg.Births)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	nodes := 0
+	if err == nil {
+		nodes, err = h.watch.Load(f)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		h.cfg.Log.Warn("births of the last run cannot all be read: the others are asked for", "file", h.cfg.Births, "nodes", nodes, "err", err)
+		return
+	}
+	h.cfg.Log.Info("births of the last run restored", "nodes", nodes)
+}
+
+// save keeps the births for the next run.
+func (h *Host) save() {
+	if h.cfg.Births == "" {
+		return
+	}
+	if err := h.saveTo(h.cfg.Births); err != nil {
+		h.cfg.Log.Warn("births are not kept for the next run: all nodes will be asked for theirs", "file", h.cfg.Births, "err", err)
+	}
+}
+
+func (h *Host) saveTo(file string) (err error) {
+	dir := filepath.Dir(file)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = h.watch.Save(f)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // expect has the nodes that an earlier run left online asked for their births.

@@ -53,7 +53,7 @@ type hands struct {
 	shell string
 	lines chan string // from the person; nil until the first question
 	cmd   *exec.Cmd
-	ended chan error
+	ended chan struct{}
 }
 
 // person asks for something to be done, and waits for Enter.
@@ -111,8 +111,11 @@ func (h *hands) start(ctx context.Context, what string, servers []string) error 
 	if err := h.cmd.Start(); err != nil {
 		return err
 	}
-	h.ended = make(chan error, 1)
-	go func(cmd *exec.Cmd, ended chan error) { ended <- cmd.Wait() }(h.cmd, h.ended)
+	h.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		defer close(ended)
+		_ = cmd.Wait() // how it ended is not ours to grade
+	}(h.cmd, h.ended)
 	return nil
 }
 
@@ -136,7 +139,7 @@ func (h *hands) wait(ctx context.Context, signal string) error {
 	limit := time.NewTimer(30 * time.Second)
 	defer limit.Stop()
 	select {
-	case <-h.ended: // how is not ours to grade
+	case <-h.ended:
 		h.cmd = nil
 		return nil
 	case <-limit.C:

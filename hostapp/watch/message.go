@@ -201,6 +201,8 @@ func (w *Watcher) effect(n *node, e *entity, now int64, fx *session.NodeEffect) 
 		for _, d := range n.sorted() {
 			w.gone(n, d, now, fx.At, fx.Cause, Lost)
 		}
+	case session.NodeDoResume:
+		w.resume(n, now)
 	case session.NodeDoAskRebirth:
 		w.askRebirth(n, now, fx.Cause)
 	case session.NodeDoGap:

@@ -106,7 +106,9 @@ func (l *lab) serve(number int, addr string, insecure bool) (*server, error) {
 func (l *lab) close() {
 	for _, s := range l.servers {
 		s.end()
-		<-s.ran
+		if err := <-s.ran; err != nil {
+			l.say("MQTT server %s: %v", s.url, err)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func (n *Node) birth(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	fx = n.replaces(&ev, bdSeq, fx)
 	fx = n.devicesOff(ev.At, CauseBorn, fx)
 	again := n.born && n.state != NodeOffline && bdSeq == n.bdSeq
-	n.state, n.unsure, n.born = NodeOnline, false, true
+	n.state, n.unsure, n.born, n.resume = NodeOnline, false, true, false
 	n.bdSeq, n.expect, n.count, n.turned = bdSeq, p.Seq+1, 1, ev.At
 	n.stamp, n.applied = 0, 0
 	if p.HasTimestamp {
@@ -100,7 +100,7 @@ func (n *Node) death(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 		return append(fx, d)
 	}
 	fx = n.devicesOff(ev.At, CauseDeath, fx)
-	n.state, n.unsure, n.hasPrev, n.turned = NodeOffline, false, false, ev.At
+	n.state, n.unsure, n.hasPrev, n.turned, n.resume = NodeOffline, false, false, ev.At, false
 	n.ask.at = 0
 	fx = append(fx, NodeEffect{Do: NodeDoOffline, Cause: CauseDeath, At: ev.At, BdSeq: n.bdSeq})
 	if len(n.held) != 0 {

@@ -5,6 +5,7 @@ type hostDevice struct {
 	name   string
 	shape  *Shape
 	online bool
+	kept   bool // it was online when the host lost its node
 }
 
 // devices is a node's list of devices in the order they were first born: most

@@ -24,6 +24,7 @@ func NewHost(cfg HostConfig) *Host {
 	cfg.RebirthMin = cmp.Or(cfg.RebirthMin, 2000)
 	cfg.RebirthMax = max(cmp.Or(cfg.RebirthMax, 120000), cfg.RebirthMin)
 	cfg.RebirthTries = cmp.Or(cfg.RebirthTries, 8)
+	cfg.ResumeWait = cmp.Or(cfg.ResumeWait, 30000)
 	cfg.LateWindow = cmp.Or(cfg.LateWindow, 10000)
 	cfg.MaxDevices = cmp.Or(cfg.MaxDevices, 4096)
 	return &Host{cfg: cfg, shapes: NewShapes()}
@@ -66,6 +67,8 @@ type Node struct {
 	ask     request
 	until   int64 // when a missing message is given up; 0: none is missing
 	devices devices
+	kept    bool // it was in order when the host lost it
+	resume  bool // restored from a Saved, and not heard since
 	bdSeq   uint64
 	prev    uint64 // bdSeq of a session that another replaced without its NDEATH
 	seed    uint64
@@ -108,7 +111,11 @@ func (n *Node) Step(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 			return n.want(ev.At, CauseHostLost, fx)
 		}
 	case NodeExpected:
-		if n.state == NodeUnknown && !n.born {
+		switch {
+		case n.state != NodeUnknown:
+		case n.resume:
+			n.ask.cause, n.ask.tries, n.ask.at = CauseHostLost, 0, ev.At+n.host.cfg.ResumeWait+n.spread()
+		case !n.born:
 			n.wantLater(ev.At, CauseHostLost)
 		}
 	case NodeRebirth:
@@ -186,13 +193,22 @@ func (n *Node) tick(at int64, fx []NodeEffect) []NodeEffect {
 
 // hostLost makes the node unknown: what it says now is not heard.
 func (n *Node) hostLost(at int64, fx []NodeEffect) []NodeEffect {
+	if n.resume {
+		n.ask.at = 0
+		return fx // it was not heard yet: what was saved may still hold
+	}
+	n.kept = false
+	if len(n.held) > 0 {
+		n.unsure = true // what was held is lost
+	}
 	n.held, n.until, n.ask.at = nil, 0, 0
 	if n.state != NodeOnline {
 		return fx
 	}
-	n.state, n.unsure = NodeUnknown, false
+	n.kept, n.state, n.unsure = !n.unsure, NodeUnknown, false
 	for i := range n.devices.list {
-		n.devices.list[i].online = false
+		d := &n.devices.list[i]
+		d.kept, d.online = d.online, false
 	}
 	return append(fx, NodeEffect{Do: NodeDoStale, Cause: CauseHostLost, At: at, BdSeq: n.bdSeq})
 }

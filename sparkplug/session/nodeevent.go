@@ -20,6 +20,9 @@ type HostConfig struct {
 	// LateWindow is how long after a birth or a death messages from before it
 	// can still arrive; 10000 if zero.
 	LateWindow int64
+	// ResumeWait is how long a restored node that is silent is left alone before
+	// it is asked for a rebirth; 30000 if zero.
+	ResumeWait int64
 	// MaxDevices is how many devices a node may have; 4096 if zero.
 	MaxDevices int
 }
@@ -95,6 +98,10 @@ const (
 	// NodeDoStale: the host lost its own connection: the node is unknown, all
 	// its metrics and those of its devices are stale since At. Cause.
 	NodeDoStale
+	// NodeDoResume: a node that was restored has gone on where it was when it was
+	// saved: it is online, and so are the devices that were. Nothing was missed,
+	// so what it said then still holds.
+	NodeDoResume
 	// NodeDoAskRebirth: publish an NCMD with Node Control/Rebirth true. It is
 	// asked again, by itself, until an NBIRTH comes. Cause, Tries.
 	NodeDoAskRebirth

@@ -36,6 +36,10 @@ func (n *Node) numbered(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 		return append(fx, drop(&ev, CauseNoSeq, 0))
 	case n.late(ev.At, p):
 		return append(fx, drop(&ev, CauseLate, 0))
+	case n.resume:
+		if fx = n.goOn(&ev, fx); n.state != NodeOnline {
+			return n.beforeBirth(ev, fx)
+		}
 	case n.state != NodeOnline || n.unsure:
 		return n.beforeBirth(ev, fx)
 	}
