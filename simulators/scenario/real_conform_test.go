@@ -39,7 +39,7 @@ func TestRealConformCommands(t *testing.T) {
 	defer p.Close()
 	for n, list := range []string{fmt.Sprintf(`["mqtt://%s"]`, server), fmt.Sprintf(`["mqtt://%s", "mqtt://%s"]`, server, other)} {
 		write(t, dir, fmt.Sprintf("edge-%d.yaml", n+1), fmt.Sprintf(edgeExamined, list, p.Addr()))
-		write(t, dir, fmt.Sprintf("plant-%d.yaml", n+1), fmt.Sprintf(hostExamined, list))
+		write(t, dir, fmt.Sprintf("plant-%d.yaml", n+1), fmt.Sprintf(hostExamined, list, "2s"))
 	}
 	r := conformed(t, "edge", "--json", "--listen", server, "--second", other, "--host", "plant", "--write", "Setpoint=30",
 		"--skip", "change,unplug", "--exec", program(t, "magneto-edge")+" run -c "+filepath.Join(dir, "edge-{n}.yaml"))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,7 +50,11 @@ func TestRealConformance(t *testing.T) {
 		})
 		t.Run("host", func(t *testing.T) {
 			t.Parallel()
-			r, err := exam.Host(t.Context(), exam.HostConfig{Lab: exam.Lab{Second: "127.0.0.1:0", Say: t.Logf}, Hands: newHostHands(t).hands()})
+			h := newHostHands(t)
+			h.reorder = 5 * time.Second // that of the official kit
+			r, err := exam.Host(t.Context(), exam.HostConfig{
+				Lab: exam.Lab{Second: "127.0.0.1:0", Say: t.Logf}, Reorder: h.reorder, Hands: h.hands(),
+			})
 			keep(t, "host", r, err)
 		})
 		t.Run("broker", func(t *testing.T) {

@@ -5,21 +5,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/magneto-iiot/magneto/internal/exam"
 )
 
 // hostHands is our host, as built.
 type hostHands struct {
-	t    *testing.T
-	dir  string
-	host *proc
-	rest exam.REST
-	via  func(number int, server string) string // what the host is told instead of a server
+	t       *testing.T
+	dir     string
+	host    *proc
+	rest    exam.REST
+	reorder time.Duration
+	via     func(number int, server string) string // what the host is told instead of a server
 }
 
 func newHostHands(t *testing.T) *hostHands {
-	return &hostHands{t: t, dir: t.TempDir(), via: func(_ int, s string) string { return s }}
+	return &hostHands{t: t, dir: t.TempDir(), reorder: 2 * time.Second, via: func(_ int, s string) string { return s }}
 }
 
 func (h *hostHands) hands() exam.HostHands {
@@ -32,7 +34,7 @@ func (h *hostHands) hands() exam.HostHands {
 			if err != nil {
 				return err
 			}
-			conf := write(h.t, h.dir, "plant.yaml", fmt.Sprintf(hostExamined, list))
+			conf := write(h.t, h.dir, "plant.yaml", fmt.Sprintf(hostExamined, list, h.reorder))
 			h.host = start(h.t, program(h.t, "magneto"), "host", "-c", conf)
 			h.rest.URL = "http://" + h.host.err.await(h.t, `msg=started.* http=(\S+)`)[1]
 			return nil
@@ -47,6 +49,6 @@ func (h *hostHands) hands() exam.HostHands {
 const hostExamined = `version: 1
 data_dir: host
 mqtt: {servers: %s, keepalive: 5s}
-host: {id: plant, reorder_timeout: 2s, untyped_commands: true}
+host: {id: plant, reorder_timeout: %s, untyped_commands: true}
 http: {listen: "127.0.0.1:0"}
 `
