@@ -50,6 +50,8 @@ var house = []row{
 	{pkg: "internal/mqtt"},
 	{pkg: "internal/config"},
 	{pkg: "internal/metrics"},
+	{pkg: "internal/journal"},
+	{pkg: "internal/journal/journaltest", may: []string{"internal/journal"}},
 	{pkg: "internal/exam", may: []string{"broker", "sparkplug", "sparkplug/conform"}},
 	{pkg: "broker", may: []string{"sparkplug"}},
 	{pkg: "edgenode", may: []string{"sparkplug", "sparkplug/session", "edgenode/driver", "internal/*"}},

@@ -1,0 +1,93 @@
+package journal
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+)
+
+// FS is what a journal needs of a file system. All names are within its folder.
+type FS interface {
+	// Open opens a file to read and write it, and makes it if need be.
+	Open(name string) (File, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	List() ([]string, error)
+	// Sync makes durable which files there are, under which names.
+	Sync() error
+	// Free is how many bytes more there is room for.
+	Free() (int64, error)
+}
+
+// File is an open file.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Size() (int64, error)
+	Truncate(size int64) error
+	// Sync makes durable what was written.
+	Sync() error
+}
+
+// folder is an FS of the operating system.
+type folder struct{ root *os.Root }
+
+// openFolder makes the folder if need be.
+func openFolder(dir string) (folder, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return folder{}, err
+	}
+	root, err := os.OpenRoot(dir)
+	return folder{root}, err
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f folder) Open(name string) (File, error) {
+	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
+}
+
+func (f folder) Rename(from, to string) error { return f.root.Rename(from, to) }
+func (f folder) Remove(name string) error     { return f.root.Remove(name) }
+
+func (f folder) List() (names []string, err error) {
+	entries, err := fs.ReadDir(f.root.FS(), ".")
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, filepath.Base(e.Name()))
+		}
+	}
+	return names, err
+}
+
+func (f folder) Sync() error {
+	d, err := f.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (f folder) Free() (int64, error) {
+	free, err := freeBytes(f.root.Name())
+	if errors.Is(err, errors.ErrUnsupported) {
+		return math.MaxInt64, nil
+	}
+	return free, err
+}

@@ -1,0 +1,360 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Journal is a log of records. Positions count them from 1, and never go back.
+// Its methods may be called from any goroutine.
+type Journal struct {
+	cfg Config
+	fs  FS
+
+	mu       sync.Mutex
+	segments []*segment // guarded by mu; oldest first, the last one is written to; never none
+	durable  uint64     // guarded by mu; position after the last durable record
+	bytes    int64      // guarded by mu; of all segments
+	cursors  cursors    // guarded by mu
+	stats    Stats      // guarded by mu
+	broken   error      // guarded by mu; why nothing can be appended any more
+	closed   bool       // guarded by mu
+	buf      []byte     // guarded by mu
+
+	syncing sync.Mutex // held during a Sync, before mu
+}
+
+// Stats are counts since Open, but for those that are of now.
+type Stats struct {
+	Records, Bytes int64  // of now
+	First, Next    uint64 // of now: position of the oldest record, and of the one to come
+	Appended       int64
+	Syncs          int64
+	Dropped        int64 // records that went because of a bound, not read by every cursor
+	Torn           int64 // bytes that were cut off at Open
+	Missing        int64 // records that are damaged or lost in the middle
+}
+
+var errClosed = errors.New("journal: closed")
+
+// Open reads a journal, or begins one. A torn end is cut off, which loses
+// nothing that was durable; damage in the middle costs the records behind it in
+// the same file, which are counted.
+func Open(c Config) (*Journal, error) {
+	c, err := c.ready()
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{cfg: c, fs: c.FS}
+	if j.fs == nil {
+		if j.fs, err = openFolder(c.Dir); err != nil {
+			return nil, fmt.Errorf("journal: %w", err)
+		}
+	}
+	if err := j.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: open %s: %w", c.Dir, err), j.closeFiles())
+	}
+	return j, nil
+}
+
+func (j *Journal) load() error {
+	names, err := j.fs.List()
+	if err != nil {
+		return err
+	}
+	var firsts []uint64
+	for _, name := range names {
+		if first, ok := segmentFirst(name); ok {
+			firsts = append(firsts, first)
+		}
+	}
+	slices.Sort(firsts)
+	for i, first := range firsts {
+		if err := j.adopt(first, i == len(firsts)-1); err != nil {
+			return err
+		}
+	}
+	if j.cursors, err = loadCursors(j.fs); err != nil {
+		return err
+	}
+	// Positions never go back, also when damage has taken the last records.
+	if highest := max(1, j.cursors.highest()); len(j.segments) == 0 || highest > j.last().next {
+		if err := j.begin(highest); err != nil {
+			return err
+		}
+	}
+	j.durable = j.last().next
+	j.trim()
+	return nil
+}
+
+// adopt opens one segment; the last one loses its torn end.
+func (j *Journal) adopt(first uint64, last bool) error {
+	f, err := j.fs.Open(segmentName(first))
+	if err != nil {
+		return err
+	}
+	s := &segment{file: f, first: first}
+	good, err := s.scan()
+	if err != nil && !errors.Is(err, errTorn) {
+		return errors.Join(err, f.Close())
+	}
+	if n := len(j.segments); n > 0 {
+		before := j.segments[n-1]
+		if first < before.next {
+			return errors.Join(fmt.Errorf("%s begins before the end of the file before", segmentName(first)), f.Close())
+		}
+		if gap := int64(first - before.next); gap > 0 {
+			j.stats.Missing += gap
+			j.cfg.Log.Error("journal: records are missing", "from", before.next, "to", first-1, "count", gap)
+		}
+	}
+	if errors.Is(err, errTorn) && last {
+		size, err := f.Size()
+		if err == nil {
+			j.stats.Torn += size - good
+			err = errors.Join(f.Truncate(good), f.Sync())
+		}
+		if err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	j.segments = append(j.segments, s)
+	j.bytes += s.size
+	return nil
+}
+
+func (j *Journal) last() *segment { return j.segments[len(j.segments)-1] }
+
+// begin makes a new segment for the record at first.
+func (j *Journal) begin(first uint64) error {
+	f, err := j.fs.Open(segmentName(first))
+	if err != nil {
+		return err
+	}
+	// What a crash left of an attempt before is not wanted.
+	if err := errors.Join(f.Truncate(0), f.Sync(), j.fs.Sync()); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	j.segments = append(j.segments, &segment{file: f, first: first, next: first})
+	return nil
+}
+
+// Append adds a record and returns its position. It is durable after the next
+// Sync; until then a crash can take it, and all after it, but never one before
+// without it. An error appends nothing.
+func (j *Journal) Append(payload []byte) (pos uint64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.closed:
+		return 0, errClosed
+	case j.broken != nil:
+		return 0, j.broken
+	case len(payload) > j.cfg.MaxRecord:
+		return 0, fmt.Errorf("journal: a record of %d bytes is longer than %d", len(payload), j.cfg.MaxRecord)
+	}
+	n := int64(recordHead + len(payload))
+	if err := j.room(n); err != nil {
+		return 0, err
+	}
+	s := j.last()
+	if s.size > 0 && s.size+n > j.cfg.SegmentBytes {
+		if err := s.file.Sync(); err != nil { // so that only the last can have a torn end
+			return 0, j.fail(err)
+		}
+		j.durable = s.next
+		if err := j.begin(s.next); err != nil {
+			return 0, fmt.Errorf("journal: append: %w", err)
+		}
+		s = j.last()
+	}
+	now := j.cfg.Now().UnixMilli()
+	j.buf = appendRecord(j.buf[:0], s.next, now, payload)
+	if _, err := s.file.WriteAt(j.buf, s.size); err != nil {
+		// What was written of it is cut off; if that fails too, the end is unknown.
+		if terr := s.file.Truncate(s.size); terr != nil {
+			return 0, j.fail(errors.Join(err, terr))
+		}
+		return 0, fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	pos = s.next
+	s.next++
+	s.size += n
+	s.newest = now
+	j.bytes += n
+	j.stats.Appended++
+	return pos, nil
+}
+
+// fail makes the journal refuse all that comes: what is on disk is not known.
+func (j *Journal) fail(err error) error {
+	j.broken = fmt.Errorf("journal: nothing can be appended until it is opened again: %w", err)
+	return j.broken
+}
+
+// room makes room for n bytes, or refuses.
+func (j *Journal) room(n int64) error {
+	for j.bytes+n > j.cfg.MaxBytes {
+		if j.cfg.WhenFull == Refuse || len(j.segments) == 1 {
+			return fmt.Errorf("%w: %d bytes of %d are taken", ErrFull, j.bytes, j.cfg.MaxBytes)
+		}
+		if err := j.dropOldest(); err != nil {
+			return err
+		}
+	}
+	if s := j.last(); s.size > 0 && s.size+n <= j.cfg.SegmentBytes {
+		return nil // the disk is asked once a segment
+	}
+	for {
+		free, err := j.fs.Free()
+		if err != nil {
+			return fmt.Errorf("journal: free space: %w", err)
+		}
+		if free-j.cfg.SegmentBytes >= j.cfg.MinFree {
+			return nil
+		}
+		if j.cfg.WhenFull == Refuse || len(j.segments) == 1 {
+			return fmt.Errorf("%w: %d bytes of the disk are free, %d are to be left", ErrFull, free, j.cfg.MinFree)
+		}
+		if err := j.dropOldest(); err != nil {
+			return err
+		}
+	}
+}
+
+// dropOldest gives up the oldest segment, and counts what not all have read.
+func (j *Journal) dropOldest() error {
+	s := j.segments[0]
+	if unread := j.cursors.unread(s.first, s.next); unread > 0 {
+		j.stats.Dropped += unread
+		j.cfg.Log.Warn("journal: the oldest records are dropped for want of space", "from", s.first, "count", unread)
+	}
+	return j.remove()
+}
+
+// remove deletes the oldest segment, which must not be the only one.
+func (j *Journal) remove() error {
+	s := j.segments[0]
+	err := errors.Join(s.file.Close(), j.fs.Remove(segmentName(s.first)))
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.segments = slices.Delete(j.segments, 0, 1)
+	j.bytes -= s.size
+	return nil
+}
+
+// trim gives back what all cursors are behind, and what is too old.
+func (j *Journal) trim() {
+	lowest, some := j.cursors.lowest()
+	for len(j.segments) > 1 {
+		s := j.segments[0]
+		old := j.cfg.MaxAge > 0 && s.newest < j.cfg.Now().Add(-j.cfg.MaxAge).UnixMilli()
+		if !old && !(some && s.next <= lowest) {
+			return
+		}
+		var err error
+		if old {
+			err = j.dropOldest()
+		} else {
+			err = j.remove()
+		}
+		if err != nil {
+			j.cfg.Log.Warn("journal: space is not given back", "err", err)
+			return
+		}
+	}
+}
+
+// Sync makes durable what was appended before it was called. Callers at the
+// same time share the work.
+func (j *Journal) Sync() error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	j.mu.Lock()
+	if j.closed || j.broken != nil {
+		defer j.mu.Unlock()
+		if j.closed {
+			return errClosed
+		}
+		return j.broken
+	}
+	s := j.last()
+	next := s.next
+	if next == j.durable {
+		j.mu.Unlock()
+		return nil
+	}
+	j.stats.Syncs++
+	j.mu.Unlock()
+	err := s.file.Sync()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		// After a failed sync nobody knows what is on disk: the system may have
+		// forgotten what it could not write.
+		return j.fail(err)
+	}
+	j.durable = max(j.durable, next)
+	j.trim()
+	return nil
+}
+
+// Durable is the position after the last durable record.
+func (j *Journal) Durable() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.durable
+}
+
+// Next is the position of the record to come.
+func (j *Journal) Next() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.last().next
+}
+
+// Stats returns the counts.
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.stats
+	s.First, s.Next, s.Bytes = j.segments[0].first, j.last().next, j.bytes
+	for _, g := range j.segments {
+		s.Records += int64(g.next - g.first)
+	}
+	return s
+}
+
+// Close syncs and closes the journal.
+func (j *Journal) Close() error {
+	err := j.Sync()
+	if errors.Is(err, errClosed) {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.closed = true
+	return errors.Join(err, j.closeFiles())
+}
+
+func (j *Journal) closeFiles() (err error) {
+	for _, s := range j.segments {
+		err = errors.Join(err, s.file.Close())
+	}
+	if f, ok := j.fs.(folder); ok {
+		err = errors.Join(err, f.root.Close())
+	}
+	return err
+}
+
+// Record is one record as Read gives it.
+type Record struct {
+	Pos     uint64
+	Time    time.Time // when it was appended, to the millisecond
+	Payload []byte    // good until f returns
+}

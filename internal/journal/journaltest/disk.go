@@ -1,0 +1,284 @@
+// Package journaltest has a disk for tests of what is written to one: it can
+// lose what was not synced, tear the last write, fill up and fail.
+package journaltest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/magneto-iiot/magneto/internal/journal"
+)
+
+// Errors of a Disk.
+var (
+	ErrCrashed = errors.New("journaltest: the machine has no power")
+	ErrNoSpace = errors.New("journaltest: no space left on device")
+)
+
+// Disk is a file system in memory. Its zero value is not usable: see NewDisk.
+type Disk struct {
+	mu    sync.Mutex
+	rand  *rand.Rand
+	names map[string]*file // guarded by mu; as programs see it
+	safe  map[string]*file // guarded by mu; as it is on the medium
+	limit int64            // guarded by mu; bytes; 0: none
+	left  int              // guarded by mu; operations until the power goes; 0: never
+	ops   int              // guarded by mu
+	dead  bool             // guarded by mu
+}
+
+// file is one file: its bytes, those of the last sync, and what was written
+// since.
+type file struct {
+	data    []byte
+	safe    []byte
+	pending []write
+}
+
+// write is a write that was not synced; off -1 is a truncation to len.
+type write struct {
+	off  int64
+	data []byte
+	size int64
+}
+
+// NewDisk returns an empty disk; all it decides follows from the seed.
+func NewDisk(seed uint64) *Disk {
+	return &Disk{rand: rand.New(rand.NewPCG(seed, 1)), names: map[string]*file{}, safe: map[string]*file{}}
+}
+
+// CutPowerAfter has the disk fail from the nth operation on, until Reboot; 0
+// is never.
+func (d *Disk) CutPowerAfter(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = n
+}
+
+// Limit bounds the bytes of all files; 0 is no bound.
+func (d *Disk) Limit(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.limit = bytes
+}
+
+// Ops is how many operations were asked for.
+func (d *Disk) Ops() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ops
+}
+
+// Reboot brings the disk back as a machine finds it after the power was gone:
+// of what was not synced a part is there, in order, the last of it perhaps
+// torn. kept is that part, from 0 to 1; beyond it is chance.
+func (d *Disk) Reboot(kept float64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead, d.left = false, 0
+	names := maps.Clone(d.safe)
+	if kept >= 1 {
+		names = maps.Clone(d.names)
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		f := names[name]
+		f.data = slices.Clone(f.safe)
+		n := len(f.pending)
+		if kept < 1 {
+			n = int(kept * float64(n))
+		}
+		for _, w := range f.pending[:n] {
+			f.apply(w)
+		}
+		if n < len(f.pending) && kept > 0 {
+			w := f.pending[n] // torn
+			if w.off >= 0 && len(w.data) > 0 {
+				w.data = w.data[:d.rand.IntN(len(w.data))]
+				f.apply(w)
+			}
+		}
+		f.safe, f.pending = slices.Clone(f.data), nil
+	}
+	d.names, d.safe = names, maps.Clone(names)
+}
+
+func (f *file) apply(w write) {
+	if w.off < 0 {
+		f.data = append(f.data[:min(w.size, int64(len(f.data)))], make([]byte, max(0, w.size-int64(len(f.data))))...)
+		return
+	}
+	if end := w.off + int64(len(w.data)); end > int64(len(f.data)) {
+		f.data = append(f.data, make([]byte, end-int64(len(f.data)))...)
+	}
+	copy(f.data[w.off:], w.data)
+}
+
+// op counts an operation, and fails when there is no power.
+func (d *Disk) op() error {
+	if d.dead {
+		return ErrCrashed
+	}
+	d.ops++
+	if d.left > 0 {
+		if d.left--; d.left == 0 {
+			d.dead = true
+			return ErrCrashed
+		}
+	}
+	return nil
+}
+
+// Open opens a file.
+func (d *Disk) Open(name string) (journal.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.op(); err != nil {
+		return nil, err
+	}
+	f := d.names[name]
+	if f == nil {
+		f = &file{}
+		d.names[name] = f
+	}
+	return &handle{d, f}, nil
+}
+
+// Rename renames a file, over another if need be.
+func (d *Disk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.op(); err != nil {
+		return err
+	}
+	f := d.names[from]
+	if f == nil {
+		return fmt.Errorf("journaltest: no file %s", from)
+	}
+	delete(d.names, from)
+	d.names[to] = f
+	return nil
+}
+
+// Remove removes a file.
+func (d *Disk) Remove(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.op(); err != nil {
+		return err
+	}
+	delete(d.names, name)
+	return nil
+}
+
+// List lists the files.
+func (d *Disk) List() ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.names)), d.op()
+}
+
+// Sync makes durable which files there are.
+func (d *Disk) Sync() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.op(); err != nil {
+		return err
+	}
+	d.safe = maps.Clone(d.names)
+	return nil
+}
+
+// Free is what Limit leaves.
+func (d *Disk) Free() (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.limit == 0 {
+		return 1 << 40, d.op()
+	}
+	return d.limit - d.used(), d.op()
+}
+
+func (d *Disk) used() (n int64) {
+	for _, f := range d.names {
+		n += int64(len(f.data))
+	}
+	return n
+}
+
+// handle is an open file of a Disk.
+type handle struct {
+	d *Disk
+	f *file
+}
+
+func (h *handle) ReadAt(p []byte, off int64) (int, error) {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	if h.d.dead {
+		return 0, ErrCrashed
+	}
+	if off >= int64(len(h.f.data)) {
+		return 0, io.EOF
+	}
+	n := copy(p, h.f.data[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteAt writes; on a full disk as much as there is room for.
+func (h *handle) WriteAt(p []byte, off int64) (int, error) {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	if err := h.d.op(); err != nil {
+		return 0, err
+	}
+	var err error
+	if grow := off + int64(len(p)) - int64(len(h.f.data)); h.d.limit > 0 && grow > h.d.limit-h.d.used() {
+		p = p[:max(0, int64(len(p))-(grow-max(0, h.d.limit-h.d.used())))]
+		err = ErrNoSpace
+	}
+	w := write{off: off, data: slices.Clone(p)}
+	h.f.pending = append(h.f.pending, w)
+	h.f.apply(w)
+	return len(p), err
+}
+
+func (h *handle) Size() (int64, error) {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	if h.d.dead {
+		return 0, ErrCrashed
+	}
+	return int64(len(h.f.data)), nil
+}
+
+func (h *handle) Truncate(size int64) error {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	if err := h.d.op(); err != nil {
+		return err
+	}
+	w := write{off: -1, size: size}
+	h.f.pending = append(h.f.pending, w)
+	h.f.apply(w)
+	return nil
+}
+
+func (h *handle) Sync() error {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	if err := h.d.op(); err != nil {
+		return err
+	}
+	h.f.safe, h.f.pending = slices.Clone(h.f.data), nil
+	return nil
+}
+
+func (h *handle) Close() error { return nil }
