@@ -275,3 +275,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestShortForm checks that a struct with a short field may be written as the
+// list of that field, that faults in it have their place, and that the schema
+// says so.
+func TestShortForm(t *testing.T) {
+	type set struct {
+		Note  string   `yaml:"note"`
+		Items []string `yaml:"items,short" doc:"what is in it"`
+	}
+	type file struct {
+		Sets map[string]set `yaml:"sets"`
+	}
+	got, err := config.Parse[file]("f.yaml", []byte("sets:\n  a: [x, y]\n  b: {note: n, items: [z]}\n"), config.Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := got.Sets["a"], got.Sets["b"]; len(a.Items) != 2 || a.Items[1] != "y" || b.Note != "n" || len(b.Items) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	_, err = config.Parse[file]("f.yaml", []byte("sets:\n  a: [x, {}]\n  b: 5\n"), config.Options{}, nil)
+	if want := "f.yaml:2:10: want a text, not a mapping\nf.yaml:3:6: want a mapping, not \"5\""; err == nil || err.Error() != want {
+		t.Errorf("faults:\n%v\nwant\n%s", err, want)
+	}
+	if s := string(config.Schema[file]()); !strings.Contains(s, `"oneOf"`) {
+		t.Errorf("the schema has one form only: %s", s)
+	}
+}
