@@ -195,7 +195,7 @@ func (h *Host) putMetric(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := sparkplug.ParseJSON(m.Type, raw)
+	v, err := valueFor(&m, raw)
 	if err != nil {
 		return refuse(422, "value: %v", err)
 	}
@@ -210,6 +210,19 @@ func (h *Host) putMetric(w http.ResponseWriter, r *http.Request) error {
 		Value     json.RawMessage `json:"value"`
 		Timestamp stamp           `json:"timestamp"`
 	}{sparkplug.AppendJSON(nil, got.Value), stamp(got.Time)})
+}
+
+// valueFor reads a value as the metric has it; of a template instance, some of
+// its members.
+func valueFor(m *watch.MetricInfo, raw json.RawMessage) (sparkplug.Value, error) {
+	if m.Type != sparkplug.TypeTemplate {
+		return sparkplug.ParseJSON(m.Type, raw)
+	}
+	like := m.Value.Template()
+	if like == nil || like.IsDefinition {
+		return sparkplug.Value{}, errors.New("only the members of a template instance can be written, and the node has sent none")
+	}
+	return sparkplug.ParseTemplateJSON(like, raw)
 }
 
 // readValue takes {"value": X} and nothing else.

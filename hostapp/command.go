@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,6 +166,9 @@ func bound(props *sparkplug.PropertySet, keys ...string) (sparkplug.Value, bool)
 
 // inRange checks v against the bounds that the birth gives.
 func inRange(m *watch.MetricInfo, v sparkplug.Value) error {
+	if part := v.Template(); part != nil {
+		return membersInRange(m.Value.Template(), part)
+	}
 	if !v.Type().Numeric() {
 		return nil
 	}
@@ -178,6 +182,28 @@ func inRange(m *watch.MetricInfo, v sparkplug.Value) error {
 		return refuse(422, "%s is below the minimum, %s", v, lo)
 	case capped && x > hi.Float64():
 		return refuse(422, "%s is above the maximum, %s", v, hi)
+	}
+	return nil
+}
+
+// membersInRange checks the members of an instance that are to be written.
+func membersInRange(whole, part *sparkplug.Template) error {
+	if whole == nil {
+		return nil
+	}
+	for i := range part.Metrics {
+		p := &part.Metrics[i]
+		at := slices.IndexFunc(whole.Metrics, func(m sparkplug.Metric) bool { return m.Name == p.Name })
+		if at < 0 {
+			continue
+		}
+		m := &whole.Metrics[at]
+		if readOnly(m.Properties) {
+			return refuse(422, "member %q is read-only", p.Name)
+		}
+		if err := inRange(&watch.MetricInfo{Properties: m.Properties, Value: m.Value}, p.Value); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -211,7 +237,7 @@ func (c *commands) lastStep(w *waiter) string {
 
 // see looks for the values that are waited for in an Update.
 func (c *commands) see(u *watch.Update) {
-	if c.some.Load() == 0 || u.Shape == nil || u.Kind == watch.Rebirth {
+	if c.some.Load() == 0 || u.Shape == nil || u.Kind == watch.Rebirth || u.Kind == watch.Conflict {
 		return
 	}
 	c.mu.Lock()
@@ -265,9 +291,24 @@ func same(a, b sparkplug.Value) bool {
 	if a.IsNull() || b.IsNull() {
 		return a.IsNull() && b.IsNull()
 	}
+	if whole, part := a.Template(), b.Template(); whole != nil && part != nil {
+		return holds(whole, part)
+	}
 	if a.Type().Numeric() && b.Type().Numeric() && !(a.Type().Integer() && b.Type().Integer()) {
 		x, y := a.Float64(), b.Float64()
 		return x == y || math.Abs(x-y) <= 1e-6*max(math.Abs(x), math.Abs(y)) || math.IsNaN(x) && math.IsNaN(y)
 	}
 	return a.Equal(b)
+}
+
+// holds says whether an instance has the members of another with their values.
+func holds(whole, part *sparkplug.Template) bool {
+	for i := range part.Metrics {
+		p := &part.Metrics[i]
+		at := slices.IndexFunc(whole.Metrics, func(m sparkplug.Metric) bool { return m.Name == p.Name })
+		if at < 0 || !same(whole.Metrics[at].Value, p.Value) {
+			return false
+		}
+	}
+	return true
 }

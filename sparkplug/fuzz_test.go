@@ -391,3 +391,24 @@ func agreeInteger(v sparkplug.Value, w uint64) bool {
 	}
 	return v.Uint() == w
 }
+
+// FuzzParseTemplateJSON checks that no JSON makes the parser panic, and that
+// what it takes comes back from what AppendJSON makes of it.
+func FuzzParseTemplateJSON(f *testing.F) {
+	inner := sparkplug.OfTemplate(&sparkplug.Template{Ref: "bearing", Metrics: []sparkplug.Metric{{Name: "T", Value: sparkplug.Double(1)}}})
+	like := &sparkplug.Template{Ref: "motor", Version: "1", Metrics: []sparkplug.Metric{
+		{Name: "A", Value: sparkplug.Int(sparkplug.TypeInt8, 1)}, {Name: "B", Value: sparkplug.String("x")}, {Name: "C", Value: inner},
+	}}
+	f.Add([]byte(`{"members": {"A": 5}}`))
+	f.Add([]byte(`{"ref": "motor", "members": {"B": "y", "C": {"members": {"T": 2.5}}}}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		v, err := sparkplug.ParseTemplateJSON(like, raw)
+		if err != nil {
+			return
+		}
+		back, err := sparkplug.ParseTemplateJSON(like, sparkplug.AppendJSON(nil, v))
+		if err != nil || !back.Equal(v) {
+			t.Errorf("%s comes back as %v, %v", raw, back, err)
+		}
+	})
+}

@@ -222,3 +222,61 @@ func parseTable(raw json.RawMessage) (Value, error) {
 	}
 	return OfDataSet(d), nil
 }
+
+// ParseTemplateJSON reads some members of an instance that is like another, as
+// AppendJSON writes one: {"members": {name: value}}, and "ref", which must be
+// that of like, if it is there. Types are those of like; a member that it does
+// not have is an error.
+func ParseTemplateJSON(like *Template, raw []byte) (Value, error) {
+	v, err := parseTemplate(like, raw, 0)
+	if err != nil {
+		return Value{}, fmt.Errorf("sparkplug: Template: %w", err)
+	}
+	return v, nil
+}
+
+func parseTemplate(like *Template, raw []byte, depth int) (Value, error) {
+	var in struct {
+		Ref     *string                    `json:"ref"`
+		Version json.RawMessage            `json:"version"`
+		Members map[string]json.RawMessage `json:"members"`
+		Params  json.RawMessage            `json:"parameters"`
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return Value{}, fmt.Errorf(`%.64s is not {"members": {name: value}}`, raw)
+	}
+	switch {
+	case depth > maxDepth:
+		return Value{}, errors.New("too deep")
+	case in.Ref != nil && *in.Ref != like.Ref:
+		return Value{}, fmt.Errorf("it is an instance of %q, not of %q", like.Ref, *in.Ref)
+	case len(in.Members) == 0:
+		return Value{}, errors.New("it has no members")
+	}
+	out := &Template{Ref: like.Ref, Version: like.Version}
+	for i := range like.Metrics {
+		m := &like.Metrics[i]
+		text, ok := in.Members[m.Name]
+		if !ok {
+			continue
+		}
+		delete(in.Members, m.Name)
+		var v Value
+		var err error
+		if inner := m.Value.Template(); inner != nil {
+			v, err = parseTemplate(inner, text, depth+1)
+		} else {
+			v, err = parseJSON(m.Value.Type(), bytes.TrimSpace(text))
+		}
+		if err != nil {
+			return Value{}, fmt.Errorf("member %q: %w", m.Name, err)
+		}
+		out.Metrics = append(out.Metrics, Metric{Name: m.Name, Value: v})
+	}
+	for name := range in.Members {
+		return Value{}, fmt.Errorf("template %q has no member %q", like.Ref, name)
+	}
+	return OfTemplate(out), nil
+}

@@ -260,6 +260,25 @@ metrics:
 	write("Main", "Limit", 77)
 	h.eventually("written", func() bool { return b.mem.Register(plc.Holding, 41) == 77 && strings.Contains(main(), `"Limit":77`) })
 	require.NotContains(t, string(sparkplug.AppendJSON(nil, h.metric("Press", "Spare").Value)), `77`)
+	path := "/v1/nodes/G/E/devices/Press/metrics/Spare"
+	status, body := h.call("PUT", path, `{"value": {"members": {"Limit": 55}}}`)
+	require.Equal(t, 200, status, body)
+	require.Contains(t, body, `"Limit":55`)
+	require.EqualValues(t, 55, b.mem.Register(plc.Holding, 51))
+	for bad, why := range map[string]string{
+		`{"members": {"Limit": 101}}`:               "above the maximum",
+		`{"members": {"Amps": 1}}`:                  "read-only",
+		`{"members": {"Nothing": 1}}`:               "has no member",
+		`{"members": {"Limit": "x"}}`:               "not a whole number",
+		`{"members": {}}`:                           "no members",
+		`{"ref": "other", "members": {"Limit": 1}}`: "not of",
+		`5`: "is not",
+		`{"members": {"Front": {"members": {"Temp": 1}}}}`: "read-only",
+	} {
+		status, body := h.call("PUT", path, `{"value": `+bad+`}`)
+		require.Equal(t, 422, status, body)
+		require.Contains(t, body, why)
+	}
 	write("Main", "Limit", 101)
 	write("Main", "Amps", 1)
 	write("Main", "Nothing", 1)
