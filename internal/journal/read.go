@@ -58,7 +58,7 @@ func (s *segment) read(from uint64, size int64, f func(Record) bool) (more bool,
 	for {
 		rec, err := r.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return true, from, nil
 		case errors.Is(err, errTorn):
 			return true, from, err

@@ -126,7 +126,7 @@ func (s *segment) scan() (good int64, err error) {
 	for {
 		rec, err := r.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return s.size, nil
 		case errors.Is(err, errTorn), err == nil && rec.pos != s.next:
 			return s.size, errTorn
