@@ -171,7 +171,9 @@ func TestRealPythonEdge(t *testing.T) {
 	f.online("Python", "Edge")
 	shown := func(name string) string {
 		metrics, err := f.device("Python", "Edge", "Dev")
-		require.NoError(t, err)
+		if err != nil {
+			return err.Error() // it is not born yet
+		}
 		return string(metrics[name].Value)
 	}
 	until(t, "the device is born with its values", func() error {
