@@ -28,7 +28,9 @@ help: ## list the targets
 demo: build ## build, then start a whole plant on this machine; Ctrl-C stops it (DEMO="--seed 7" passes flags)
 	@exec bin/magneto demo $(DEMO)
 
+# tests of built programs are for conform and real
 .PHONY: test
+test: export MAGNETO_BIN :=
 test: ## vet and all tests that need no network and no server
 	go vet ./...
 	go test -timeout 10m ./...

@@ -59,7 +59,7 @@ func Edge(ctx context.Context, c EdgeConfig) (conform.Report, error) {
 	defer l.close()
 	x := &edge{lab: l, c: c, clock: time.Now().UnixMilli()}
 	x.excuses()
-	for _, part := range []func() error{x.arrive, x.stale, x.rebirth, x.report1, x.write, x.unplug, x.hostLeaves, x.stop, x.kill, x.walk} {
+	for _, part := range []func() error{x.arrive, x.stale, x.rebirth, x.changes, x.write, x.unplug, x.hostLeaves, x.stop, x.kill, x.walk} {
 		if err := part(); err != nil {
 			r, _ := l.report("edge")
 			return r, err
@@ -298,8 +298,8 @@ func (x *edge) command(typ sparkplug.Type, device string, m sparkplug.Metric) er
 	return x.send(0, t, sparkplug.Payload{Timestamp: now, HasTimestamp: true, Metrics: []sparkplug.Metric{m}})
 }
 
-// report1 has the equipment change and wants to hear of it.
-func (x *edge) report1() error {
+// changes has the equipment change and wants to hear of it.
+func (x *edge) changes() error {
 	if x.c.Hands.Change == nil {
 		return nil
 	}

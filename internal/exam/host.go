@@ -307,13 +307,19 @@ func (x *host) disorder() error {
 	}
 	e, ok := x.await(mark, x.c.Reorder+patient, x.heard(sparkplug.NCMD))
 	x.judge(ok, "no rebirth request for a message that was lost", k+"rebirth")
-	if !ok {
-		return nil
+	if ok {
+		after := e.At.Sub(at)
+		why := fmt.Sprintf("it asks for a rebirth %v after the gap, the reorder timeout is %v", after, x.c.Reorder)
+		x.judge(after > x.c.Reorder*8/10, why, k+"start")
+		x.judge((after-x.c.Reorder).Abs() < prompt, why, k+"param")
 	}
-	after := e.At.Sub(at)
-	x.judge(after > x.c.Reorder*8/10, fmt.Sprintf("it asks for a rebirth %v after the gap, the reorder timeout is %v", after, x.c.Reorder), k+"start")
-	x.judge((after-x.c.Reorder).Abs() < prompt, fmt.Sprintf("it asks for a rebirth %v after the gap, the reorder timeout is %v", after, x.c.Reorder), k+"param")
-	return x.births()
+	if err := x.births(); err != nil {
+		return err
+	}
+	// they make devices offline for a moment: what follows asks about that
+	q := about(Shown, playedDevice, "Speed")
+	q.Value = json.RawMessage(sparkplug.AppendJSON(nil, sparkplug.Double(bornSpeed)))
+	return x.ask(q)
 }
 
 // deviceDies is the first half of the kit's questions: a device's death, with

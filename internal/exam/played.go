@@ -2,8 +2,11 @@ package exam
 
 import "github.com/magneto-iiot/magneto/sparkplug"
 
-// speedAlias is that of the device's Speed.
-const speedAlias = 7
+// The device's Speed has this alias, and this value when it is born.
+const (
+	speedAlias = 7
+	bornSpeed  = 1.0
+)
 
 // table is a DataSet.
 func table() sparkplug.Value {
@@ -67,7 +70,7 @@ func setpoint(v float64) sparkplug.Metric {
 // deviceMetrics is what the device is born with.
 func deviceMetrics() []sparkplug.Metric {
 	return []sparkplug.Metric{
-		{Name: "Speed", Alias: speedAlias, HasAlias: true, Value: sparkplug.Double(1)},
+		{Name: "Speed", Alias: speedAlias, HasAlias: true, Value: sparkplug.Double(bornSpeed)},
 		{Name: "Limit", Value: sparkplug.Double(0)},
 	}
 }
