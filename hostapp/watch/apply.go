@@ -33,6 +33,7 @@ func (w *Watcher) born(n *node, e *entity, now int64, fx *session.NodeEffect) {
 		Kind: Birth, Again: fx.Again, Group: n.group, Node: n.name, Device: e.device,
 		Entity: int(e.id), NodeEntity: int(n.own.id), Shape: e.shape,
 		Received: now, Sent: sent, BdSeq: n.machine.BdSeq(), Samples: samples,
+		Position: w.position(n, fx.Count, fx.Payload),
 	})
 	if e == &n.own && !fx.Again {
 		w.cfg.Log.Info("edge node born", "group", n.group, "node", n.name, "bdseq", fx.BdSeq, "metrics", len(e.slots))
@@ -40,7 +41,7 @@ func (w *Watcher) born(n *node, e *entity, now int64, fx *session.NodeEffect) {
 }
 
 // data applies the new values of p, whose metrics belong in slots.
-func (w *Watcher) data(n *node, e *entity, now int64, p *sparkplug.Payload, slots []uint32) {
+func (w *Watcher) data(n *node, e *entity, now int64, p *sparkplug.Payload, slots []uint32, count uint64) {
 	if e == nil || e.shape == nil {
 		return
 	}
@@ -56,6 +57,19 @@ func (w *Watcher) data(n *node, e *entity, now int64, p *sparkplug.Payload, slot
 	u.Kind, u.Group, u.Node, u.Device = Data, n.group, n.name, e.device
 	u.Entity, u.NodeEntity, u.Shape = int(e.id), int(n.own.id), e.shape
 	u.Received, u.Sent, u.BdSeq, u.Samples = now, sent, n.machine.BdSeq(), w.sample(e, p.Metrics, slots, sent)
+	u.Position = w.position(n, count, p)
+}
+
+// position is that of a message, count messages after the NBIRTH.
+func (w *Watcher) position(n *node, count uint64, p *sparkplug.Payload) session.Position {
+	if w.cfg.AckAs == "" || !p.HasTimestamp {
+		return session.Position{}
+	}
+	number := n.machine.Number(w.cfg.AckAs)
+	if number == 0 {
+		return session.Position{}
+	}
+	return session.Position{Birth: number, Count: count, Timestamp: p.Timestamp}
 }
 
 // store puts the metrics of one payload into their slots.

@@ -82,6 +82,53 @@ func (w *Watcher) publishAsks(ctx context.Context) {
 	}
 }
 
+// acksWaiting bounds the acknowledgements that wait to be published. When it is
+// full one is refused; the caller offers a newer one later.
+const acksWaiting = 1 << 12
+
+// ack is an acknowledgement on its way.
+type ack struct {
+	group, node string
+	position    session.Position
+}
+
+// Acknowledge tells a node that the message at a position, which an Update
+// carried, and all before it are stored for good. It may be called from any
+// goroutine and does not block; false: too many wait, try again.
+func (w *Watcher) Acknowledge(group, node string, p session.Position) bool {
+	select {
+	case w.acks <- ack{group, node, p}:
+		return true
+	default:
+		return false
+	}
+}
+
+// publishAcks publishes the acknowledgements that wait.
+func (w *Watcher) publishAcks(ctx context.Context) {
+	for {
+		var a ack
+		select {
+		case <-ctx.Done():
+			return
+		case a = <-w.acks:
+		}
+		w.mu.Lock()
+		var conns []Conn
+		if n := w.nodes[nodeID{a.group, a.node}]; n != nil {
+			conns = w.conns(n)
+		}
+		w.mu.Unlock()
+		for _, conn := range conns {
+			t := sparkplug.Topic{Group: a.group, Type: sparkplug.NCMD, Node: a.node}
+			m := session.Acknowledgement(a.position, w.cfg.AckAs)
+			if err := w.publishOne(ctx, conn, t, m); err != nil && ctx.Err() == nil {
+				w.cfg.Log.Debug("acknowledgement not sent", "group", a.group, "node", a.node, "err", err)
+			}
+		}
+	}
+}
+
 // conns are the connections on which a node may be reached: its own, or all
 // when it was not heard yet. The lock is held.
 func (w *Watcher) conns(n *node) (conns []Conn) {
@@ -108,9 +155,13 @@ func (w *Watcher) publishRebirth(ctx context.Context, conn Conn, group, name str
 // Spec: tck-id-payloads-ncmd-timestamp, tck-id-payloads-ncmd-seq,
 // tck-id-topics-ncmd-mqtt, tck-id-topics-dcmd-mqtt.
 func (w *Watcher) publish(ctx context.Context, conn Conn, topic sparkplug.Topic, m sparkplug.Metric) error {
-	now := w.now()
-	m.Timestamp, m.HasTimestamp = now, true
-	p := sparkplug.Payload{Timestamp: now, HasTimestamp: true, Metrics: []sparkplug.Metric{m}}
+	m.Timestamp, m.HasTimestamp = w.now(), true
+	return w.publishOne(ctx, conn, topic, m)
+}
+
+// publishOne is publish for a metric that has its timestamp.
+func (w *Watcher) publishOne(ctx context.Context, conn Conn, topic sparkplug.Topic, m sparkplug.Metric) error {
+	p := sparkplug.Payload{Timestamp: w.now(), HasTimestamp: true, Metrics: []sparkplug.Metric{m}}
 	b, err := p.Append(nil)
 	if err != nil {
 		return fmt.Errorf("watch: command to %s: %w", topic, err)

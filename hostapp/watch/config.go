@@ -46,6 +46,10 @@ type Config struct {
 	// times at which an active one would publish. It must not block.
 	AskRebirth func(group, node, reason string)
 
+	// AckAs is the host id that nodes know this host by that want to be told
+	// what is stored, see Watcher.Acknowledge; empty: none is told.
+	AckAs string
+
 	// ReorderTimeout is how long a message that came too early waits for
 	// those before it; 2 s if zero.
 	//

@@ -107,7 +107,7 @@ func (w *Watcher) receive(now int64, b *pending, r route, kind sparkplug.Type) {
 	n.messages++
 	if b.whole && n.machine.Data(now, r.device(), p, b.shape) {
 		w.heard(n, now, p)
-		w.data(n, r.entity, now, p, b.slots)
+		w.data(n, r.entity, now, p, b.slots, n.machine.Count()-1)
 		return
 	}
 	if !b.decoded || b.shape != nil { // the machine wants it as it came
@@ -184,7 +184,7 @@ func (w *Watcher) effect(n *node, e *entity, now int64, fx *session.NodeEffect) 
 		if e == nil || e.device != fx.Device {
 			e = n.find(fx.Device)
 		}
-		w.data(n, e, now, fx.Payload, fx.Slots)
+		w.data(n, e, now, fx.Payload, fx.Slots, fx.Count)
 	case session.NodeDoBirth:
 		w.born(n, &n.own, now, fx)
 	case session.NodeDoDeviceBirth:

@@ -36,6 +36,8 @@ type savedNode struct {
 	Count   uint64        `json:"count"`
 	BirthAt int64         `json:"birth_at"`
 	StaleAt int64         `json:"stale_at"`
+	Number  uint64        `json:"number,omitempty"`
+	AckHost string        `json:"ack_host,omitempty"`
 	Own     int           `json:"own"` // bytes
 	Devices []savedDevice `json:"devices"`
 }
@@ -76,7 +78,7 @@ func (w *Watcher) Save(out io.Writer) (nodes int, err error) {
 func (n *node) saved(s *session.Saved) ([]byte, error) {
 	head := savedNode{
 		Group: n.group, Node: n.name, BdSeq: s.BdSeq, Next: s.Next, Stamp: s.Stamp, Applied: s.Applied, Count: s.Count,
-		BirthAt: n.birthAt, StaleAt: n.own.staleAt,
+		BirthAt: n.birthAt, StaleAt: n.own.staleAt, Number: s.Number, AckHost: s.AckHost,
 	}
 	own, err := n.own.birth()
 	if err != nil {
@@ -183,7 +185,7 @@ func (w *Watcher) restore(record []byte) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s := session.Saved{BdSeq: head.BdSeq, Next: head.Next, Stamp: head.Stamp, Applied: head.Applied, Count: head.Count, Metrics: own.Metrics}
+	s := session.Saved{BdSeq: head.BdSeq, Next: head.Next, Stamp: head.Stamp, Applied: head.Applied, Count: head.Count, Number: head.Number, AckHost: head.AckHost, Metrics: own.Metrics}
 	payloads := make([]sparkplug.Payload, len(head.Devices))
 	for i, d := range head.Devices {
 		if payloads[i], rest, err = w.births(rest, d.Bytes); err != nil || !sparkplug.ValidID(d.Name) {

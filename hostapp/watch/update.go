@@ -70,6 +70,11 @@ type Update struct {
 	BdSeq   uint64        // of the node's last birth
 	Cause   session.Cause // of Death, Lost, Rebirth and Conflict
 	Samples []Sample      // of Birth and Data
+
+	// Position is where in the node's messages this one stands, for
+	// Watcher.Acknowledge; zero when the node does not want to be told by
+	// Config.AckAs, or it is not a Birth or Data.
+	Position session.Position
 }
 
 // Reason is Cause in words.

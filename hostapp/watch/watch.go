@@ -22,6 +22,7 @@ type Watcher struct {
 	ended    chan struct{} // closed when Run returns
 	running  atomic.Bool
 	asks     chan ask
+	acks     chan ack
 
 	// Of the goroutine of Run alone.
 	effects []session.NodeEffect
@@ -72,6 +73,7 @@ func New(c Config) (*Watcher, error) {
 		queue: make(chan item, c.Queue),
 		ended: make(chan struct{}),
 		asks:  make(chan ask, asksWaiting),
+		acks:  make(chan ack, acksWaiting),
 		links: map[string]*Link{},
 		host: session.NewHost(session.HostConfig{
 			ReorderTimeout: c.ReorderTimeout.Milliseconds(),
@@ -109,6 +111,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { w.publishAsks(ctx) })
+	wg.Go(func() { w.publishAcks(ctx) })
 	defer wg.Wait()
 	defer close(w.ended)
 

@@ -29,6 +29,12 @@ func (n *Node) birth(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	if p.HasTimestamp {
 		n.stamp, n.applied = p.Timestamp, p.Timestamp
 	}
+	number, host := announced(p)
+	n.number = number
+	if n.ackHost != host {
+		n.ackHost = strings.Clone(host)
+	}
+	n.unstored = false
 	n.ask.reborn()
 	fx = n.newShape(&ev, &n.shape, fx)
 	fx = append(fx, NodeEffect{
@@ -134,6 +140,7 @@ func (n *Node) apply(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	case sparkplug.DDATA:
 		d := n.devices.find(ev.Device)
 		if d == nil || !d.online {
+			n.unstored = true
 			fx = append(fx, drop(&ev, CauseUnknownDevice, 0))
 			return n.want(ev.At, CauseUnknownDevice, fx)
 		}

@@ -130,6 +130,7 @@ func (n *Node) misfits(ev *NodeEvent, wrong misfits, fx []NodeEffect) []NodeEffe
 	if wrong.typ > 0 {
 		fx = append(fx, drop(ev, CauseBadType, wrong.typ))
 	}
+	n.unstored = n.unstored || wrong.name > 0 || wrong.alias > 0
 	if wrong.name > 0 {
 		fx = append(fx, drop(ev, CauseUnknownName, wrong.name))
 		fx = n.want(ev.At, CauseUnknownName, fx)

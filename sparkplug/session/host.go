@@ -72,6 +72,10 @@ type Node struct {
 	bdSeq   uint64
 	prev    uint64 // bdSeq of a session that another replaced without its NDEATH
 	seed    uint64
+
+	number   uint64 // of the NBIRTH, if it announced one; 0: acknowledges nothing
+	ackHost  string // whose acknowledgements it wants
+	unstored bool   // something since that NBIRTH could not be applied, and will come again
 }
 
 // NewNode returns the view of a node that nothing is known of yet.
@@ -159,6 +163,16 @@ func (n *Node) BdSeq() uint64 { return n.bdSeq }
 
 // Count is the number of messages applied since the last NBIRTH, with it.
 func (n *Node) Count() uint64 { return n.count }
+
+// Number is the number of the last NBIRTH, for a [Position], if its node wants
+// the acknowledgements of that host; else it is 0. It is 0 as well after metrics
+// that no birth declared, which come again after the rebirth they led to.
+func (n *Node) Number(host string) uint64 {
+	if n.unstored || n.ackHost != host {
+		return 0
+	}
+	return n.number
+}
 
 // Shape describes the node's own metrics; nil before its first birth.
 func (n *Node) Shape() *Shape { return n.shape }

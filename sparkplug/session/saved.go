@@ -10,6 +10,8 @@ type Saved struct {
 	Stamp   int64  // payload timestamp of the NBIRTH, ms; 0: it had none
 	Applied int64  // payload timestamp of the last message, ms
 	Count   uint64 // messages since the NBIRTH, with it
+	Number  uint64 // of the NBIRTH, see Node.Number; 0: none
+	AckHost string // whose acknowledgements the node wants
 	Metrics []sparkplug.Metric
 	Devices []SavedDevice
 }
@@ -29,6 +31,9 @@ func (n *Node) Save() (s Saved, ok bool) {
 		return Saved{}, false
 	}
 	s = Saved{BdSeq: n.bdSeq, Next: n.expect, Stamp: n.stamp, Applied: n.applied, Count: n.count}
+	if !n.unstored {
+		s.Number, s.AckHost = n.number, n.ackHost
+	}
 	for i := range n.devices.list {
 		if d := &n.devices.list[i]; d.kept {
 			s.Devices = append(s.Devices, SavedDevice{Name: d.name})
@@ -44,6 +49,7 @@ func (n *Node) Save() (s Saved, ok bool) {
 func (n *Node) Restore(s *Saved) {
 	n.born, n.resume, n.state = true, true, NodeUnknown
 	n.bdSeq, n.expect, n.stamp, n.applied, n.count = s.BdSeq, s.Next, s.Stamp, s.Applied, s.Count
+	n.number, n.ackHost = s.Number, s.AckHost
 	n.shape, _ = n.host.shapes.take(s.Metrics)
 	for i := range s.Devices {
 		d := n.devices.add(s.Devices[i].Name)
