@@ -89,6 +89,7 @@ func New(c Config) (*Broker, error) {
 	if b.front, err = listen(c, &b.stalled, &b.refusedConnects); err != nil {
 		return nil, err
 	}
+	b.front.dismiss = b.dismiss
 	if err := b.server.AddListener(b.front); err != nil {
 		b.front.unbind()
 		return nil, fmt.Errorf("broker: %w", err)
@@ -129,6 +130,15 @@ func (b *Broker) Run(ctx context.Context) error {
 	_ = b.server.Close() // always nil
 	b.front.wait()
 	return nil
+}
+
+// dismiss disconnects the clients that came over the network.
+func (b *Broker) dismiss() {
+	for _, cl := range b.server.Clients.GetAll() {
+		if cl.Net.Listener == b.front.ID() && !cl.Closed() {
+			_ = b.server.DisconnectClient(cl, packets.ErrServerShuttingDown) // it is gone either way
+		}
+	}
 }
 
 // keep begins to keep retained messages; what it returns ends that.

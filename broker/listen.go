@@ -27,6 +27,7 @@ type front struct {
 	log     *slog.Logger
 	stalled *atomic.Int64
 	refused *atomic.Int64
+	dismiss func()       // says goodbye to all clients
 	tcp     net.Listener // nil without
 	web     net.Listener // nil without
 
@@ -185,9 +186,11 @@ func (f *front) serve(c *conn) {
 	delete(f.conns, c)
 }
 
-// Close stops accepting, has the engine say goodbye to its clients and closes
-// the connections that are left.
-func (f *front) Close(bye listeners.CloseFn) {
+// Close stops accepting, says goodbye to the clients and closes the connections
+// that are left. The engine's own goodbye is not used: it takes its read lock
+// twice, and waits for ever when a client leaves in between (mochi 2.7.9,
+// Clients.GetByListener).
+func (f *front) Close(listeners.CloseFn) {
 	f.mu.Lock()
 	conns := f.conns
 	f.conns = nil
@@ -200,7 +203,7 @@ func (f *front) Close(bye listeners.CloseFn) {
 	for c := range conns {
 		c.hurry()
 	}
-	bye(f.ID())
+	f.dismiss()
 	for c := range conns {
 		_ = c.Close()
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,5 +224,29 @@ func TestStops(t *testing.T) {
 	b.ServeConn(server)
 	if _, err := client.Read(make([]byte, 1)); err == nil {
 		t.Error("serves after the end")
+	}
+}
+
+// TestStopWhileClientsLeave checks that a stop ends while clients leave by
+// themselves.
+func TestStopWhileClientsLeave(t *testing.T) {
+	for range 8 {
+		b, stop := serve(t, broker.Config{})
+		var clients []client
+		for i := range 24 {
+			clients = append(clients, dial(t, b, mqtt.Config{ClientID: fmt.Sprint("c", i)}))
+		}
+		var leaving sync.WaitGroup
+		for _, c := range clients {
+			leaving.Go(func() { _ = c.Close() })
+		}
+		stopped := make(chan struct{})
+		go func() { stop(); close(stopped) }()
+		select {
+		case <-stopped:
+		case <-time.After(patience):
+			t.Fatal("the broker does not stop")
+		}
+		leaving.Wait()
 	}
 }
