@@ -52,6 +52,7 @@ var house = []row{
 	{pkg: "internal/metrics"},
 	{pkg: "internal/journal"},
 	{pkg: "internal/journal/journaltest", may: []string{"internal/journal"}},
+	{pkg: "internal/samples", may: []string{"internal/journal", "sparkplug"}},
 	{pkg: "internal/exam", may: []string{"broker", "sparkplug", "sparkplug/conform"}},
 	{pkg: "broker", may: []string{"sparkplug"}},
 	{pkg: "edgenode", may: []string{"sparkplug", "sparkplug/session", "edgenode/driver", "internal/*"}},

@@ -1,6 +1,7 @@
 package edgenode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -66,10 +67,14 @@ type Agent struct {
 	conn      conn
 	session   uint32
 	server    string // of the session
+	bornIn    uint32 // the session of the last NBIRTH
 	deaths    int    // of devices, told to end the session
-	rewound   uint32 // the session whose births have told again what was in doubt
 	broken    error  // why the connection must be given up
 	stopped   bool
+	spool     *spool
+	numbers   map[uint32]*device // by the number that the spool has for them
+	unspooled bool               // the last reports could not be kept
+	clockBack bool               // said that the clock was set back
 	cancel    context.CancelFunc // of the dial in progress
 	tasks     sync.WaitGroup
 	node      *device
@@ -79,7 +84,6 @@ type Agent struct {
 	endpoints map[string]*running
 	rate      time.Duration // of devices without a scan class; 0: as configured
 	late      []*running    // stopped, but still in a call to their equipment
-	held      int64         // bytes in the spool
 	budget    float64
 	replayAt  time.Time
 	outgoing  outgoing
@@ -135,7 +139,17 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.disk = k
-	a.warn()
+	ackHost := a.ackHost()
+	a.spool, err = openSpool(a.plan.cfg.Node.DataDir, a.plan.cfg.Spool, session.DeliveryConfig{
+		Host: ackHost, Acks: ackHost != "" && k.data.Acks == ackHost, Doubt: a.doubt(),
+	}, a.log, func(n int) { a.count.dropped.Add(uint64(n)) })
+	if err != nil {
+		return err
+	}
+	a.count.spooled.Store(a.spool.waiting())
+	syncing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	a.tasks.Go(func() { a.spool.syncEvery(syncing, a.plan.cfg.Spool.FSync.Std()) })
 	a.edge = session.NewEdge(session.EdgeConfig{
 		Group: a.plan.cfg.Node.Group, Node: a.plan.cfg.Node.ID, PrimaryHost: a.plan.cfg.MQTT.PrimaryHost,
 		Servers: len(a.plan.cfg.MQTT.Servers), NextBdSeq: k.data.NextBdSeq, MQTT5: true,
@@ -151,18 +165,21 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.step(session.EdgeEvent{Kind: session.EdgeStart})
 	a.loop(ctx)
 	a.stopEndpoints()
+	stop()
 	a.goodbye()
+	if err := a.spool.close(); err != nil {
+		a.log.Error("spool: not closed in order", "err", err)
+	}
 	return nil
 }
 
-// warn says once what is configured but has no effect yet.
-func (a *Agent) warn() {
-	if s := a.plan.cfg.Spool; s.MaxBytes > maxSpool || s.FSync != 0 {
-		a.log.Warn("the spool is in memory for now: it holds at most 64MiB, and fsync has no effect", "max_bytes", s.MaxBytes.String())
+// ackHost is the host whose acknowledgements count; empty: nobody's.
+func (a *Agent) ackHost() string {
+	m := &a.plan.cfg.MQTT
+	if m.AckHost == nobody {
+		return ""
 	}
-	if h := a.plan.cfg.MQTT.AckHost; h != "" {
-		a.log.Warn("delivery acknowledgements are not listened to yet: ack_host has no effect", "ack_host", h)
-	}
+	return cmp.Or(m.AckHost, m.PrimaryHost)
 }
 
 // loop serves everybody until ctx ends.
@@ -275,14 +292,16 @@ func (a *Agent) batch(b *batch) {
 		return
 	}
 	if b.up && !d.ready {
-		born := a.edge.Born(d.def.id)
-		d.apply(b.reports)
 		d.ready = true
 		a.log.Info("device answers", "device", d.def.id, "metrics", len(d.def.metrics))
-		a.step(session.EdgeEvent{Kind: session.EdgeDeviceReady, Device: d.def.id})
-		if !born && a.edge.Born(d.def.id) {
-			return // the birth told it all
+		if !a.edge.Born(d.def.id) { // its birth tells it all
+			a.keepAll(d, b.reports)
+			a.step(session.EdgeEvent{Kind: session.EdgeDeviceReady, Device: d.def.id})
+			a.spool.delivery.Again() // for what it left when it went away
+			a.wakeReplay()
+			return
 		}
+		a.step(session.EdgeEvent{Kind: session.EdgeDeviceReady, Device: d.def.id})
 	}
 	a.tell(d, b.reports)
 }

@@ -15,8 +15,14 @@ import (
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
-// maxSpool bounds the spool while it is in memory.
-const maxSpool = 64 << 20
+// The bounds of spool.max_bytes.
+const (
+	presetSpool = 4 << 30
+	leastSpool  = 64 << 10
+)
+
+// nobody is the ack_host that means that nobody's acknowledgements count.
+const nobody = "none"
 
 // compiler turns a Config into a plan and reports what is wrong with it.
 type compiler struct {
@@ -43,9 +49,7 @@ func compile(c Config, drivers Drivers, check *config.Checker) *plan {
 	}
 	k.servers()
 	k.classes()
-	if c.Spool.ReplayRate < 0 {
-		check.Faultf("spool.replay_rate", "want 1 or more samples a second")
-	}
+	k.spool()
 	k.links()
 	k.plan.node = &deviceDef{}
 	own := k.nodeMetrics()
@@ -61,6 +65,22 @@ func compile(c Config, drivers Drivers, check *config.Checker) *plan {
 	return k.plan
 }
 
+func (k *compiler) spool() {
+	s := &k.cfg.Spool
+	if s.ReplayRate < 0 {
+		k.check.Faultf("spool.replay_rate", "want 1 or more samples a second")
+	}
+	if s.MaxBytes < leastSpool {
+		k.check.Faultf("spool.max_bytes", "%s is less than 64KiB", s.MaxBytes)
+	}
+	if s.FSync < 0 || s.FSync.Std() > time.Hour {
+		k.check.Faultf("spool.fsync", "%s is not in 1ms to 1h", s.FSync)
+	}
+	if s.MaxAge < 0 {
+		k.check.Faultf("spool.max_age", "%s is negative", s.MaxAge)
+	}
+}
+
 func withDefaults(c Config) Config {
 	c.Node.DataDir = orText(c.Node.DataDir, "data")
 	c.MQTT.ClientID = orText(c.MQTT.ClientID, c.Node.Group+"/"+c.Node.ID)
@@ -68,8 +88,9 @@ func withDefaults(c Config) Config {
 	if c.MQTT.Aliases == nil {
 		c.MQTT.Aliases = new(true)
 	}
-	c.Spool.MaxBytes = cmp.Or(c.Spool.MaxBytes, maxSpool)
+	c.Spool.MaxBytes = cmp.Or(c.Spool.MaxBytes, presetSpool)
 	c.Spool.MaxAge = cmp.Or(c.Spool.MaxAge, Duration(7*24*time.Hour))
+	c.Spool.FSync = cmp.Or(c.Spool.FSync, Duration(time.Second))
 	c.Spool.ReplayRate = cmp.Or(c.Spool.ReplayRate, 50000)
 	classes := map[string]Duration{
 		"fast": Duration(100 * time.Millisecond), "normal": Duration(time.Second), "slow": Duration(30 * time.Second),

@@ -93,6 +93,12 @@ func (d *device) slot(m *sparkplug.Metric) (uint32, bool) {
 func (a *Agent) controlled(number uint32, m *sparkplug.Metric) bool {
 	var kind session.EdgeEventKind
 	switch m.Name {
+	case session.MetricDelivered:
+		p, host, ok := session.Acknowledged(m)
+		if ok {
+			a.acknowledged(number, p, host)
+		}
+		return ok
 	case sparkplug.MetricRebirth:
 		kind = session.EdgeRebirth
 	case metricNextServer:

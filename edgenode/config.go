@@ -30,7 +30,7 @@ type Config struct {
 	Node        Node                  `yaml:"node" doc:"who this edge node is"`
 	MQTT        MQTT                  `yaml:"mqtt" doc:"where it connects"`
 	Control     Control               `yaml:"control" doc:"what hosts may have the node itself do"`
-	Spool       Spool                 `yaml:"spool" doc:"what waits while the session is down"`
+	Spool       Spool                 `yaml:"spool" doc:"where reports are kept on disk until they have arrived"`
 	ScanClasses map[string]Duration   `yaml:"scan_classes" doc:"how often to read, by name; default fast: 100ms, normal: 1s, slow: 30s"`
 	Connections map[string]Connection `yaml:"connections" doc:"to equipment, by name"`
 	Templates   map[string]Template   `yaml:"templates" doc:"metrics to be used by devices, by name"`
@@ -60,7 +60,7 @@ type MQTT struct {
 	KeepAlive    Duration `yaml:"keepalive" doc:"a dead link is noticed within 1.5 of it; default 10s"`
 	PrimaryHost  string   `yaml:"primary_host" doc:"host id to wait for; empty: none"`
 	HostState    string   `yaml:"host_state" enum:"v3,v2,both" doc:"how that host says that it is there: as in Sparkplug 3 (spBv1.0/STATE/...), as in 2.2 (STATE/...), or both; default v3"`
-	AckHost      string   `yaml:"ack_host" doc:"host whose delivery acknowledgements count; default primary_host"`
+	AckHost      string   `yaml:"ack_host" doc:"host whose delivery acknowledgements count; default primary_host; none: nobody's"`
 	Compression  string   `yaml:"compression" enum:"none,deflate,gzip" doc:"of births and data of more than 512 bytes, for hosts that know it; default none"`
 	Aliases      *bool    `yaml:"aliases" doc:"send data by alias instead of by name; default true"`
 }
@@ -71,11 +71,11 @@ type Control struct {
 	Reboot []string `yaml:"reboot" doc:"command and its arguments that Node Control/Reboot runs, like [systemctl, reboot]; empty: there is no such metric"`
 }
 
-// Spool is what waits while the session is down.
+// Spool is where reports are kept on disk until they have arrived.
 type Spool struct {
-	MaxBytes   Size     `yaml:"max_bytes" doc:"bound of the spool; default 64MiB, and never more while it is in memory"`
-	MaxAge     Duration `yaml:"max_age" doc:"reports older than this are dropped; default 7d"`
-	FSync      Duration `yaml:"fsync" doc:"no effect while the spool is in memory"`
+	MaxBytes   Size     `yaml:"max_bytes" doc:"bound of the spool; default 4GiB"`
+	MaxAge     Duration `yaml:"max_age" doc:"what has waited longer is dropped when its turn comes; default 7d"`
+	FSync      Duration `yaml:"fsync" doc:"how often it is made durable: a power cut loses no more than that; default 1s"`
 	WhenFull   string   `yaml:"when_full" enum:"drop_oldest"`
 	ReplayRate int      `yaml:"replay_rate" doc:"samples a second to send from the spool; default 50000"`
 }

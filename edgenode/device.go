@@ -6,6 +6,7 @@ import (
 
 	"github.com/magneto-iiot/magneto/edgenode/driver"
 	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
 // device is the agent's side of a device, or of the node itself (whose id is
@@ -14,16 +15,18 @@ type device struct {
 	def   *deviceDef
 	alias uint64 // of slot 0
 	now   []current
-	ready bool // its equipment answers
-	spool backlog
+	ready bool              // its equipment answers
 	slots map[string]uint32 // by name
+
+	numbered numbered      // in the spool
+	told     session.Spans // records there of which a birth tells all
 }
 
 // current is the present value of a metric, as it was last reported.
 type current struct {
 	value   sparkplug.Value
 	time    int64
-	born    int64 // time of the value that the last birth told
+	last    int64 // time of the newest report, which the next one must be behind
 	quality driver.Quality
 }
 
@@ -55,25 +58,22 @@ func (d *device) restore(k *disk, at int64) {
 		if v, t, ok := k.value(d.def.id, m.name, m.tag.Type); ok {
 			c.value, c.time = v, t
 		}
+		c.last = c.time
 	}
 }
 
-// inherit takes over values and backlog of an earlier form of the device, of
-// the metrics that still are what they were.
-func (d *device) inherit(old *device) (lost int) {
+// inherit takes over values of an earlier form of the device, of the metrics
+// that still are what they were.
+func (d *device) inherit(old *device) {
 	d.ready = d.ready || old.ready && old.def.link == d.def.link
-	slot := make([]int64, len(old.def.metrics))
 	for i := range old.def.metrics {
-		slot[i] = -1
 		j, ok := d.slots[old.def.metrics[i].name]
 		if ok && d.def.metrics[j].scaling.pub == old.def.metrics[i].scaling.pub {
-			slot[i] = int64(j)
 			if !d.def.metrics[j].inMemory() {
 				d.now[j] = old.now[i]
 			}
 		}
 	}
-	return d.spool.inherit(&old.spool, slot)
 }
 
 // apply makes reports the present values.
@@ -102,7 +102,7 @@ func (d *device) birth(dst []sparkplug.Metric, at int64, aliases bool) []sparkpl
 			}
 			continue
 		}
-		d.tellBorn(c, at)
+		c.since(at)
 		dst = append(dst, sparkplug.Metric{
 			Name: m.name, Alias: d.alias + uint64(i), HasAlias: aliases,
 			Timestamp: c.time, HasTimestamp: true,
@@ -113,12 +113,11 @@ func (d *device) birth(dst []sparkplug.Metric, at int64, aliases bool) []sparkpl
 	return dst
 }
 
-// tellBorn notes that a birth tells a value; at is the time of one that has none.
-func (d *device) tellBorn(c *current, at int64) {
+// since gives a value that has no time that of the birth that tells it.
+func (c *current) since(at int64) {
 	if c.time == 0 {
 		c.time = at
 	}
-	c.born = c.time
 }
 
 var qualities = map[driver.Quality]*sparkplug.PropertySet{

@@ -19,9 +19,10 @@
 // a metric and back (tag.go), what is worth reporting (report.go), and the
 // session itself (package session).
 //
-// While the session is down, or the primary host is offline, reports wait in a
-// bounded spool in memory and are sent after the next birth as historical
-// metrics with their own timestamps; what does not fit is dropped oldest first
-// and counted. Reports of the last seconds before a connection broke are sent
-// again, because nobody knows whether they arrived.
+// Every report is appended to the spool on disk (spool.go) before it is
+// published, and stays there until the host has acknowledged it or, with a host
+// that acknowledges nothing, until the connection has outlived it. What has not
+// arrived is sent after the next birth as historical metrics with their own
+// timestamps (replay.go); what has no room is dropped oldest first and counted.
+// [OpenSpool] reads a spool from outside.
 package edgenode

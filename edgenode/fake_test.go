@@ -16,6 +16,7 @@ import (
 	"github.com/magneto-iiot/magneto/internal/config"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
 // machine is equipment whose behaviour a test sets. Addresses are unit:name.
@@ -162,6 +163,8 @@ type server struct {
 	live    *wire
 	sent    []string // one line a message; see line
 	metrics []told   // of all data messages
+	last    session.Position
+	aliases map[string]uint64
 	filters []mqtt.Filter
 }
 
@@ -222,9 +225,20 @@ func (w *wire) Publish(ctx context.Context, m mqtt.Message) error {
 	if err != nil {
 		return err
 	}
+	if w.s.last.Count++; topic.Type == sparkplug.NBIRTH {
+		w.s.last = session.Position{}
+		w.s.aliases = map[string]uint64{}
+	}
+	w.s.last.Timestamp = p.Timestamp
 	w.s.sent = append(w.s.sent, strings.TrimSpace(fmt.Sprintf("%s %s", topic.Type, topic.Device)))
 	for i := range p.Metrics {
 		x := &p.Metrics[i]
+		if x.Name == session.MetricDelivered {
+			w.s.last.Birth = x.Value.Uint()
+		}
+		if x.Name != "" {
+			w.s.aliases[x.Name] = x.Alias
+		}
 		one := told{
 			at: time.Now(), device: topic.Device, typ: topic.Type, name: x.Name, alias: x.Alias,
 			null: x.Value.IsNull(), quality: -1, time: x.Timestamp, historical: x.Historical,
@@ -282,6 +296,13 @@ func (s *server) say(topic string, payload []byte) {
 	w := s.live
 	s.mu.Unlock()
 	w.cfg.OnMessage(mqtt.Message{Topic: topic, Payload: payload})
+}
+
+// alias is that of a metric in the last births.
+func (s *server) alias(name string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.aliases[name]
 }
 
 func (s *server) command(topic string, m sparkplug.Metric) {

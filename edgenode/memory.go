@@ -32,6 +32,10 @@ func initialValue(t sparkplug.DataType, v any) (sparkplug.Value, error) {
 type saved struct {
 	// NextBdSeq of the session; persisted before each CONNECT.
 	NextBdSeq uint8 `json:"next_bdseq"`
+	// Births is the number of the last NBIRTH; persisted before each.
+	Births uint64 `json:"births"`
+	// Acks is the host that has acknowledged deliveries; empty: none has.
+	Acks string `json:"acks,omitempty"`
 	// Values of the metrics held in memory, by device and name.
 	Values map[string]map[string]savedValue `json:"values,omitempty"`
 }
@@ -103,6 +107,21 @@ func (d *disk) setNext(next uint8) error {
 		return nil
 	}
 	d.data.NextBdSeq = next
+	return d.write()
+}
+
+// nextBirth persists the number of the NBIRTH that comes now.
+func (d *disk) nextBirth() error {
+	d.data.Births++
+	return d.write()
+}
+
+// setAcks persists that a host acknowledges.
+func (d *disk) setAcks(host string) error {
+	if d.data.Acks == host {
+		return nil
+	}
+	d.data.Acks = host
 	return d.write()
 }
 

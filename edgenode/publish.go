@@ -16,19 +16,34 @@ type outgoing struct {
 	dev        *device
 	reports    []report
 	historical bool
+	spans      []session.Span // of the records in the spool
 }
 
 // maxPayload is about how large a data message gets, in bytes; more is split.
 const maxPayload = 60 << 10
 
-// tell publishes reports of a device, or holds them.
+// tell keeps reports of a device and publishes them, or leaves them in the
+// spool.
 func (a *Agent) tell(d *device, reports []report) {
-	if !slices.IsSortedFunc(reports, byTime) {
-		slices.SortStableFunc(reports, byTime)
-	}
+	a.inOrder(d, reports)
+	d.told = nil
 	for len(reports) > 0 {
 		n := a.fits(d, reports)
-		a.send(d, reports[:n], false)
+		a.send(d, reports[:n], false, a.keep(d, reports[:n]))
+		d.apply(reports[:n])
+		reports = reports[n:]
+	}
+}
+
+// keepAll keeps reports of a device that its next birth tells.
+func (a *Agent) keepAll(d *device, reports []report) {
+	a.inOrder(d, reports)
+	d.told = nil
+	for len(reports) > 0 {
+		n := a.fits(d, reports)
+		for _, s := range a.keep(d, reports[:n]) {
+			d.told = d.told.Add(s)
+		}
 		d.apply(reports[:n])
 		reports = reports[n:]
 	}
@@ -36,9 +51,37 @@ func (a *Agent) tell(d *device, reports []report) {
 
 func byTime(a, b report) int { return cmp.Compare(a.time, b.time) }
 
+// inOrder sorts reports by time, and moves those by a millisecond or more that
+// are not later than what their metric had before: a store keeps one value per
+// metric and millisecond.
+func (a *Agent) inOrder(d *device, reports []report) {
+	if !slices.IsSortedFunc(reports, byTime) {
+		slices.SortStableFunc(reports, byTime)
+	}
+	const back = 1000 // ms: so far back is no coincidence
+	moved, clock := false, false
+	for i := range reports {
+		r := &reports[i]
+		last := &d.now[r.slot].last
+		if r.time <= *last {
+			clock = clock || *last-r.time > back
+			r.time = *last + 1
+			moved = true
+		}
+		*last = r.time
+	}
+	if moved && !slices.IsSortedFunc(reports, byTime) {
+		slices.SortStableFunc(reports, byTime)
+	}
+	if clock && !a.clockBack {
+		a.log.Warn("the clock was set back: values get times right after those before, until it has caught up; restart the agent to begin at the new time", "device", d.def.id)
+	}
+	a.clockBack = clock || a.clockBack && moved
+}
+
 // send offers reports to the session, which publishes or holds them.
-func (a *Agent) send(d *device, reports []report, historical bool) {
-	a.outgoing = outgoing{d, reports, historical}
+func (a *Agent) send(d *device, reports []report, historical bool, spans []session.Span) {
+	a.outgoing = outgoing{d, reports, historical, spans}
 	a.step(session.EdgeEvent{Kind: session.EdgeData, Device: d.def.id})
 	a.outgoing = outgoing{}
 }
@@ -62,6 +105,12 @@ func (a *Agent) fits(d *device, reports []report) int {
 // publish sends the message that an effect asks for.
 func (a *Agent) publish(fx *session.EdgeEffect) {
 	now := time.Now().UnixMilli()
+	if fx.Do == session.EdgeNBirth {
+		a.spool.delivery.Born(a.disk.data.Births, a.bornIn == a.session, now)
+		a.bornIn = a.session
+	}
+	now = a.spool.delivery.Stamp(now)
+	var carried outgoing
 	p := &a.payload
 	*p = sparkplug.Payload{Timestamp: now, HasTimestamp: true, Seq: fx.Seq, HasSeq: true, Metrics: p.Metrics[:0]}
 	var topic string
@@ -72,6 +121,7 @@ func (a *Agent) publish(fx *session.EdgeEffect) {
 	case session.EdgeDBirth:
 		topic = a.topic(sparkplug.DBIRTH, fx.Device)
 		if d := a.byID[fx.Device]; d != nil {
+			carried.spans = d.told
 			p.Metrics = d.birth(p.Metrics, now, *a.plan.cfg.MQTT.Aliases)
 		}
 	case session.EdgeDDeath:
@@ -85,9 +135,17 @@ func (a *Agent) publish(fx *session.EdgeEffect) {
 		if fx.Device != "" {
 			topic = a.topic(sparkplug.DDATA, fx.Device)
 		}
-		a.data(p, now)
+		a.data(p)
+		carried = a.outgoing
 	}
 	a.write(topic, p, fx)
+	if fx.Do != session.EdgeNDeath { // which does not count
+		weight := 0
+		if carried.historical {
+			weight = len(carried.reports)
+		}
+		a.spool.delivery.Sent(now, weight, carried.spans...)
+	}
 }
 
 // compressFrom is the length of a payload, in bytes, that is worth the work.
@@ -95,8 +153,8 @@ const compressFrom = 512
 
 var compressions = map[string]sparkplug.Compression{"deflate": sparkplug.Deflate, "gzip": sparkplug.Gzip}
 
-// write encodes and sends; what a broken connection would have carried is lost
-// here and comes again from the spool.
+// write encodes and sends; what a broken connection would have carried comes
+// again from the spool.
 func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect) {
 	if a.conn == nil || a.broken != nil {
 		return
@@ -130,9 +188,7 @@ func (a *Agent) write(topic string, p *sparkplug.Payload, fx *session.EdgeEffect
 	}
 }
 
-// nbirth fills in the node's birth. After the first one on a connection, what
-// was told lately is told again: nobody knows whether it arrived before the
-// connection of then ended.
+// nbirth fills in the node's birth.
 //
 // Spec: tck-id-topics-nbirth-bdseq-included, tck-id-topics-nbirth-rebirth-metric,
 // tck-id-operational-behavior-data-commands-rebirth-name-aliases.
@@ -154,22 +210,9 @@ func (a *Agent) nbirth(p *sparkplug.Payload, bdSeq uint8, now int64) {
 	if len(a.plan.cfg.Control.Reboot) > 0 {
 		p.Metrics = append(p.Metrics, control(metricReboot, now))
 	}
-	again := a.rewound != a.session
-	a.rewound = a.session
-	a.remind(a.node, again)
-	for _, d := range a.devices {
-		a.remind(d, again)
+	if host := a.ackHost(); host != "" {
+		p.Metrics = append(p.Metrics, session.Announcement(a.disk.data.Births, host, now))
 	}
-}
-
-// remind gets the spool of a device ready for its birth; again says whether
-// what was told lately is in doubt.
-func (a *Agent) remind(d *device, again bool) {
-	if !again {
-		d.spool.sort()
-		return
-	}
-	a.count.spooled.Add(uint64(d.spool.rewind()))
 }
 
 func bdSeqMetric(bdSeq uint8, now int64) sparkplug.Metric {
@@ -196,16 +239,14 @@ func (a *Agent) ndeath(bdSeq uint8) []byte {
 	return b
 }
 
-// data fills in the outgoing reports and remembers them until they must have
-// arrived.
-func (a *Agent) data(p *sparkplug.Payload, now int64) {
+// data fills in the outgoing reports.
+func (a *Agent) data(p *sparkplug.Payload) {
 	o := &a.outgoing
 	for i := range o.reports {
 		r := &o.reports[i]
 		told := o.historical || o.dev.now[r.slot].quality == r.quality
 		p.Metrics = o.dev.data(p.Metrics, r, *a.plan.cfg.MQTT.Aliases, told, o.historical)
 	}
-	a.recall(o.dev, func() { o.dev.spool.told(o.reports, now, now-a.doubt()) })
 }
 
 // doubt is for how long it is not known whether something arrived: a dead link

@@ -73,10 +73,7 @@ func (a *Agent) reload(p *plan) error {
 	changed := a.makeDevices(p)
 	a.startEndpoints(p)
 	for _, id := range slices.Sorted(maps.Keys(old)) {
-		if d := old[id]; id != "" && a.byID[id] == nil {
-			n := d.spool.waiting.len()
-			a.recall(d, func() { d.spool = backlog{} })
-			a.dropped(n)
+		if id != "" && a.byID[id] == nil {
 			a.step(session.EdgeEvent{Kind: session.EdgeDeviceGone, Device: id})
 		}
 	}
@@ -112,7 +109,7 @@ func (a *Agent) makeDevices(p *plan) (changed []*device) {
 			was := d
 			d = a.makeDevice(def)
 			if was != nil {
-				a.dropped(d.inherit(was))
+				d.inherit(was)
 				changed = append(changed, d)
 			}
 		}
@@ -123,11 +120,25 @@ func (a *Agent) makeDevices(p *plan) (changed []*device) {
 			a.devices = append(a.devices, d)
 		}
 	}
-	a.held = 0
-	for _, d := range a.byID {
-		a.held += d.spool.bytes()
-	}
+	a.number()
 	return changed
+}
+
+// number gives the devices their numbers in the spool.
+func (a *Agent) number() {
+	a.numbers = map[uint32]*device{}
+	for _, d := range a.byID {
+		d.numbered = a.spool.number(d.def)
+		if d.numbered.device != 0 {
+			a.numbers[d.numbered.device] = d
+		}
+	}
+	if err := a.spool.names.Sync(); err != nil {
+		a.log.Error("spool: names are not durable: reports are not kept", "err", err)
+		for _, d := range a.byID {
+			d.numbered = numbered{}
+		}
+	}
 }
 
 func (a *Agent) makeDevice(def *deviceDef) *device {

@@ -48,3 +48,17 @@ func (f *filter) passes(last *reported, v sparkplug.Value, q driver.Quality, at 
 	d := math.Abs(v.Float64() - last.value.Float64())
 	return d > f.deadband || math.IsNaN(d)
 }
+
+// weight is about how much a value takes beyond a number, in bytes.
+func weight(v sparkplug.Value) int {
+	n := len(v.Str()) + len(v.Raw())
+	if d := v.DataSet(); d != nil {
+		for _, c := range d.Columns {
+			n += 40 + len(c)
+		}
+		for _, cell := range d.Rows {
+			n += 24 + weight(cell)
+		}
+	}
+	return n
+}

@@ -201,69 +201,6 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// TestBacklog checks that nothing gets lost or out of order between waiting,
-// sent and waiting again.
-func TestBacklog(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(3, 4))
-	for range 200 {
-		var b backlog
-		now := int64(0)
-		next := int64(1)
-		forgotten := int64(0) // all up to here were sent long ago
-		for range 300 {
-			now += int64(rnd.IntN(20))
-			r := report{time: next, value: sparkplug.Double(float64(next))}
-			switch rnd.IntN(4) {
-			case 0:
-				b.hold(r)
-				next++
-			case 1:
-				if b.waiting.len() == 0 {
-					b.told([]report{r}, now, now-50)
-					next++
-				}
-			case 2:
-				if b.waiting.len() > 0 {
-					b.told([]report{b.waiting.pop()}, now, now-50)
-				}
-			case 3:
-				b.rewind()
-			}
-			if f := b.sent.len() + b.waiting.len(); int64(f) < next-1-forgotten {
-				forgotten = next - 1 - int64(f)
-			}
-		}
-		b.rewind()
-		want := next - int64(b.waiting.len())
-		for b.waiting.len() > 0 {
-			if r := b.waiting.pop(); r.time != want || r.value.Float64() != float64(want) {
-				t.Fatalf("got %d, want %d", r.time, want)
-			}
-			want++
-		}
-		if b.bytes() != 0 || want != next {
-			t.Fatalf("%d bytes left, ended at %d of %d", b.bytes(), want, next)
-		}
-	}
-}
-
-// TestBacklogSorts checks that what came back from a replay is in order again.
-func TestBacklogSorts(t *testing.T) {
-	b := backlog{mixed: true}
-	for _, at := range []int64{3, 1, 2} {
-		b.hold(report{time: at})
-	}
-	b.sort()
-	for want := int64(1); want <= 3; want++ {
-		if r := b.waiting.pop(); r.time != want {
-			t.Errorf("got %d, want %d", r.time, want)
-		}
-	}
-	if b.mixed || b.bytes() != 0 {
-		t.Errorf("mixed %v, %d bytes left", b.mixed, b.bytes())
-	}
-}
-
 // TestPartialInstances checks how reports of members are put into partial
 // instances: together while they follow one another, apart when a member comes
 // again or another metric is between, so that times never go back.

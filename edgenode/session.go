@@ -45,10 +45,15 @@ func (a *Agent) carryOut(fx *session.EdgeEffect) {
 		}
 	case session.EdgeSubscribe:
 		a.subscribe(fx.Session)
-	case session.EdgeNBirth, session.EdgeDBirth, session.EdgeDDeath, session.EdgeNDeath, session.EdgePublish:
+	case session.EdgeNBirth:
+		if err := a.disk.nextBirth(); err != nil {
+			a.log.Error("number of the birth is not durable: after a crash an acknowledgement may be misread", "err", err)
+		}
+		a.publish(fx)
+	case session.EdgeDBirth, session.EdgeDDeath, session.EdgeNDeath, session.EdgePublish:
 		a.publish(fx)
 	case session.EdgeHold:
-		a.hold(a.outgoing.dev, a.outgoing.reports)
+		a.count.held.Add(uint64(len(a.outgoing.reports)))
 	case session.EdgeDisconnect:
 		a.leave(conn.Disconnect)
 	case session.EdgeAbandon:

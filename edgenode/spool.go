@@ -1,164 +1,339 @@
 package edgenode
 
 import (
-	"cmp"
-	"slices"
-	"unsafe"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
 
+	"github.com/magneto-iiot/magneto/edgenode/driver"
+	"github.com/magneto-iiot/magneto/internal/journal"
+	"github.com/magneto-iiot/magneto/internal/samples"
 	"github.com/magneto-iiot/magneto/sparkplug"
+	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
 
-// backlog is what a device could not tell yet, and what it told so recently
-// that nobody knows whether it arrived. Both are oldest first. Its zero value
-// is empty.
-type backlog struct {
-	waiting fifo
-	sent    fifo
-	marks   []mark
-	mixed   bool // waiting is not in order
+// A record of the spool is the number of a device (varint) and a list of
+// samples, whose IDs are numbers of metrics. What the numbers stand for is in
+// the names: JSON arrays, ["device", id] and ["metric", device, name, datatype].
+const (
+	nameDevice = "device"
+	nameMetric = "metric"
+)
+
+func deviceText(id string) string { return nameText(nameDevice, id) }
+
+func metricText(device, name string, t sparkplug.DataType) string {
+	return nameText(nameMetric, device, name, t.String())
 }
 
-// mark says when the next n of the sent ones were sent, ms.
-type mark struct {
-	at int64
-	n  int
-}
-
-// hold keeps a report until the next birth.
-func (b *backlog) hold(r report) { b.waiting.push(r) }
-
-// told keeps reports that were published at that time, and forgets those that
-// were published before since.
-func (b *backlog) told(reports []report, at, since int64) {
-	for _, r := range reports {
-		b.sent.push(r)
+func nameText(parts ...string) string {
+	b, err := json.Marshal(parts)
+	if err != nil {
+		panic("edgenode: strings that cannot be encoded: " + err.Error())
 	}
-	b.marks = append(b.marks, mark{at, len(reports)})
-	drop := 0
-	for ; drop < len(b.marks) && b.marks[drop].at < since; drop++ {
-		for range b.marks[drop].n {
-			b.sent.pop()
+	return string(b)
+}
+
+// The folders and files of a spool, below data_dir.
+const (
+	spoolDir      = "spool"
+	spoolLog      = "log"
+	spoolNames    = "names"
+	spoolCursor   = "delivered"
+	deliveredFile = "delivered.json"
+)
+
+// spool keeps reports on disk until they have arrived. The agent's goroutine
+// owns it, but for sync.
+type spool struct {
+	cfg      Spool
+	dir      string
+	log      *slog.Logger
+	journal  atomic.Pointer[journal.Journal] // another when it had to be opened again
+	names    *samples.Names
+	delivery *session.Delivery
+	dropped  func(samples int)
+
+	dirty    atomic.Bool // something is not durable
+	failing  bool        // said so
+	retryAt  time.Time   // when to open a broken journal again
+	list     []samples.Sample
+	buf      []byte
+	saved    uint64 // low, when it was last saved
+	savedAt  time.Time
+	cursorAt time.Time
+}
+
+// numbered is what the spool knows of a device.
+type numbered struct {
+	device  uint32 // 0: it could not be numbered
+	metrics []uint32
+	slots   map[uint32]uint32
+}
+
+// openSpool opens or begins the spool in a data_dir. dropped hears how many
+// samples went for want of space.
+func openSpool(dataDir string, c Spool, d session.DeliveryConfig, log *slog.Logger, dropped func(int)) (*spool, error) {
+	s := &spool{cfg: c, dir: filepath.Join(dataDir, spoolDir), log: log, dropped: dropped}
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.names, err = samples.OpenNames(samples.NamesConfig{Dir: filepath.Join(s.dir, spoolNames), Log: log}); err != nil {
+		return nil, errors.Join(fmt.Errorf("edgenode: spool: %w", err), s.journal.Load().Close())
+	}
+	d.First, d.Next, d.Delivered = s.journal.Load().Cursor(spoolCursor), s.journal.Load().Next(), readDelivered(s.dir)
+	s.delivery = session.NewDelivery(d)
+	if s.waiting() == 0 {
+		if err := s.names.Forget(); err != nil {
+			return nil, errors.Join(fmt.Errorf("edgenode: spool: %w", err), s.journal.Load().Close(), s.names.Close())
 		}
 	}
-	b.marks = slices.Delete(b.marks, 0, drop)
+	return s, nil
 }
 
-// forget drops the oldest that was sent; there must be one.
-func (b *backlog) forget() {
-	b.sent.pop()
-	if b.marks[0].n--; b.marks[0].n == 0 {
-		b.marks = slices.Delete(b.marks, 0, 1)
+func (s *spool) open() error {
+	most := int64(s.cfg.MaxBytes)
+	j, err := journal.Open(journal.Config{
+		Dir: filepath.Join(s.dir, spoolLog), MaxBytes: most, SegmentBytes: min(4<<20, most/4), OnDrop: s.drop, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("edgenode: spool: %w", err)
 	}
+	s.journal.Store(j)
+	return nil
 }
 
-// rewind makes everything that was sent recently wait again. It returns how
-// much that is.
-func (b *backlog) rewind() int {
-	n := b.sent.len()
-	if n > 0 {
-		all := b.sent.drain(nil)
-		b.mixed = b.mixed || b.waiting.len() > 0
-		for _, r := range b.waiting.drain(all) {
-			b.waiting.push(r)
+// drop counts a record that goes for want of space.
+func (s *spool) drop(r journal.Record) {
+	if s.delivery == nil || s.delivery.Covered(r.Pos) {
+		return
+	}
+	s.delivery.Gone(session.Span{From: r.Pos, To: r.Pos + 1})
+	_, list, err := splitRecord(r.Payload)
+	if err == nil {
+		if n, err := samples.Count(list); err == nil {
+			s.dropped(n)
 		}
-		b.marks = b.marks[:0]
 	}
-	b.sort()
+}
+
+func splitRecord(b []byte) (device uint32, list []byte, err error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > 1<<32-1 {
+		return 0, nil, samples.ErrMalformed
+	}
+	return uint32(n), b[size:], nil
+}
+
+// number gives a device and its metrics their numbers. They are durable after
+// names.Sync.
+func (s *spool) number(def *deviceDef) (n numbered) {
+	id, err := s.names.ID(deviceText(def.id))
+	n = numbered{device: id, metrics: make([]uint32, len(def.metrics)), slots: make(map[uint32]uint32, len(def.metrics))}
+	for i := range def.metrics {
+		if err != nil {
+			break
+		}
+		m := &def.metrics[i]
+		n.metrics[i], err = s.names.ID(metricText(def.id, m.name, m.scaling.pub))
+		n.slots[n.metrics[i]] = uint32(i)
+	}
+	if err != nil {
+		s.log.Error("spool: a device cannot be numbered: its reports are not kept", "device", def.id, "err", err)
+		return numbered{}
+	}
 	return n
 }
 
-// sort brings what waits in order again.
-func (b *backlog) sort() {
-	if !b.mixed {
-		return
+// keep appends reports of a device as one record.
+func (s *spool) keep(d *device, reports []report) (at session.Span, err error) {
+	if d.numbered.device == 0 {
+		return at, errors.New("edgenode: spool: the device has no number")
 	}
-	all := b.waiting.drain(nil)
-	slices.SortStableFunc(all, func(x, y report) int { return cmp.Compare(x.time, y.time) })
-	for _, r := range all {
-		b.waiting.push(r)
+	s.list = s.list[:0]
+	for i := range reports {
+		r := &reports[i]
+		s.list = append(s.list, samples.Sample{
+			ID: d.numbered.metrics[r.slot], Time: r.time, Quality: uint16(r.quality), Value: r.value,
+		})
 	}
-	b.mixed = false
+	s.buf = binary.AppendUvarint(s.buf[:0], uint64(d.numbered.device))
+	if s.buf, err = samples.Append(s.buf, s.list); err != nil {
+		return at, err
+	}
+	clear(s.list)
+	pos, err := s.journal.Load().Append(s.buf)
+	if err != nil {
+		s.reopen(err)
+		return at, err
+	}
+	s.dirty.Store(true)
+	s.delivery.Appended(pos + 1)
+	return session.Span{From: pos, To: pos + 1}, nil
 }
 
-// inherit takes over what another holds; slot maps its slots to ours, -1 to
-// none. It returns how many reports have no place any more.
-func (b *backlog) inherit(old *backlog, slot []int64) (lost int) {
-	old.rewind()
-	for old.waiting.len() > 0 {
-		r := old.waiting.pop()
-		if slot[r.slot] < 0 {
+// reopen tries to get a journal that has failed for good going again.
+func (s *spool) reopen(cause error) {
+	now := time.Now()
+	if errors.Is(cause, journal.ErrFull) || now.Before(s.retryAt) {
+		return
+	}
+	s.retryAt = now.Add(10 * time.Second)
+	old := s.journal.Load()
+	if err := s.open(); err != nil {
+		s.log.Error("spool: cannot be opened again", "err", err)
+		return
+	}
+	_ = old.Close() // it has failed before
+	s.delivery.Appended(s.journal.Load().Next())
+}
+
+// syncEvery makes durable what was appended, now and then, until ctx ends. It is
+// for a goroutine of its own.
+func (s *spool) syncEvery(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !s.dirty.Swap(false) {
+			continue
+		}
+		err := s.journal.Load().Sync()
+		if err != nil && !failing {
+			s.log.Error("spool: not durable: a power cut would lose reports that have not arrived", "err", err)
+		}
+		failing = err != nil
+	}
+}
+
+// waiting is how many records have not arrived.
+func (s *spool) waiting() uint64 {
+	n := s.journal.Load().Next() - 1
+	for _, d := range s.delivery.Delivered() {
+		n -= min(d.To, s.journal.Load().Next()) - max(d.From, 1)
+	}
+	return n
+}
+
+// read calls f with the records of a span, until it returns false, and returns
+// the position after the last one. The list is for reports, and good until f
+// returns.
+func (s *spool) read(a session.Span, f func(pos uint64, at time.Time, device uint32, list []byte) bool) (next uint64, err error) {
+	next, err = s.journal.Load().Read(a.From, func(r journal.Record) bool {
+		if r.Pos >= a.To {
+			return false
+		}
+		device, list, err := splitRecord(r.Payload)
+		if err != nil {
+			s.log.Error("spool: a record cannot be read", "position", r.Pos, "err", err)
+			s.delivery.Gone(session.Span{From: r.Pos, To: r.Pos + 1})
+			return true
+		}
+		return f(r.Pos, r.Time, device, list)
+	})
+	return min(next, a.To), err
+}
+
+// reports gives the samples of a list as reports of a device; lost are those of
+// metrics that it has not any more.
+func (s *spool) reports(dst []report, d *device, list []byte) (out []report, lost int, err error) {
+	s.list, _, err = samples.Read(s.list[:0], list)
+	if err != nil {
+		return dst, 0, err
+	}
+	for i := range s.list {
+		x := &s.list[i]
+		slot, ok := d.numbered.slots[x.ID]
+		if !ok {
 			lost++
 			continue
 		}
-		r.slot = uint32(slot[r.slot])
-		b.hold(r)
+		dst = append(dst, report{value: x.Value, time: x.Time, slot: slot, quality: driver.Quality(x.Quality)})
 	}
-	return lost
+	clear(s.list)
+	return dst, lost, nil
 }
 
-// bytes is about what the backlog takes in memory.
-func (b *backlog) bytes() int64 { return b.waiting.bytes + b.sent.bytes }
+// How often what has arrived is noted on disk: what is not noted is sent again
+// after a restart.
+const (
+	saveEvery   = 2 * time.Second
+	cursorEvery = 30 * time.Second
+)
 
-// fifo is a queue of reports in a ring that grows. Its zero value is empty.
-type fifo struct {
-	ring  []report
-	head  int
-	n     int
-	bytes int64
-}
-
-func (f *fifo) len() int { return f.n }
-
-func cost(r *report) int64 {
-	return int64(unsafe.Sizeof(*r)) + int64(weight(r.value))
-}
-
-// weight is about how much a value takes beyond a number, in bytes.
-func weight(v sparkplug.Value) int {
-	n := len(v.Str()) + len(v.Raw())
-	if d := v.DataSet(); d != nil {
-		for _, c := range d.Columns {
-			n += 40 + len(c)
-		}
-		for _, cell := range d.Rows {
-			n += 24 + weight(cell)
+// save notes on disk what has arrived, now and then or, in the end, at once.
+func (s *spool) save(now time.Time, last bool) {
+	low := s.delivery.Low()
+	if low != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
+		s.saved, s.savedAt = low, now
+		if err := writeDelivered(s.dir, s.delivery.Delivered()); err != nil {
+			s.complain("spool: what has arrived cannot be noted: after a restart it is sent again", err)
 		}
 	}
-	return n
+	if last || now.Sub(s.cursorAt) >= cursorEvery {
+		s.cursorAt = now
+		if low = min(low, s.journal.Load().Durable()); low > s.journal.Load().Cursor(spoolCursor) {
+			if err := s.journal.Load().SetCursor(spoolCursor, low); err != nil {
+				s.complain("spool: space is not given back", err)
+			}
+		}
+	}
 }
 
-func (f *fifo) push(r report) {
-	if f.n == len(f.ring) {
-		bigger := make([]report, max(64, 2*f.n))
-		copy(bigger, f.ring[f.head:])
-		copy(bigger[len(f.ring)-f.head:], f.ring[:f.head])
-		f.ring, f.head = bigger, 0
+// complain says something once, until all is well again.
+func (s *spool) complain(words string, err error) {
+	if !s.failing {
+		s.failing = true
+		s.log.Error(words, "err", err)
 	}
-	f.ring[(f.head+f.n)%len(f.ring)] = r
-	f.n++
-	f.bytes += cost(&r)
 }
 
-// front is the oldest report; the queue must not be empty.
-func (f *fifo) front() *report { return &f.ring[f.head] }
-
-// pop removes the oldest report; the queue must not be empty.
-func (f *fifo) pop() report {
-	r := f.ring[f.head]
-	f.ring[f.head] = report{}
-	f.head = (f.head + 1) % len(f.ring)
-	f.n--
-	f.bytes -= cost(&r)
-	if f.n == 0 && len(f.ring) > 4096 {
-		f.ring, f.head = nil, 0 // give the memory back
-	}
-	return r
+func (s *spool) close() error {
+	err := s.journal.Load().Sync()
+	s.save(time.Now(), true)
+	return errors.Join(err, s.journal.Load().Close(), s.names.Close())
 }
 
-// drain moves everything to dst.
-func (f *fifo) drain(dst []report) []report {
-	for f.n > 0 {
-		dst = append(dst, f.pop())
+// readDelivered reads what writeDelivered wrote; what cannot be read is nothing.
+func readDelivered(dir string) (out session.Spans) {
+	b, err := os.ReadFile(filepath.Join(dir, deliveredFile))
+	var pairs [][2]uint64
+	if err != nil || json.Unmarshal(b, &pairs) != nil {
+		return nil
 	}
-	return dst
+	for _, p := range pairs {
+		out = out.Add(session.Span{From: p[0], To: p[1]})
+	}
+	return out
+}
+
+// writeDelivered replaces the file. It is not synced: an older one, or none,
+// does no harm.
+func writeDelivered(dir string, spans session.Spans) error {
+	pairs := make([][2]uint64, len(spans))
+	for i, s := range spans {
+		pairs[i] = [2]uint64{s.From, s.To}
+	}
+	b, err := json.Marshal(pairs)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, deliveredFile)
+	if err := os.WriteFile(file+".new", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }

@@ -13,24 +13,26 @@ type Stats struct {
 	Births       uint64 // NBIRTHs
 	Connects     uint64 // MQTT connections that were accepted
 	Dials        uint64 // connections to equipment that were established
-	Held         uint64 // reports that went to the spool
+	Held         uint64 // reports that could not be sent at once
 	Replayed     uint64 // reports that were sent from the spool
-	Dropped      uint64 // reports that were dropped because the spool was full or they were too old
-	SpoolRecords uint64 // reports in the spool now
+	Dropped      uint64 // reports that are lost: the spool was full, they were too old, or their metric is no more
+	Unspooled    uint64 // reports that could not be kept, and were published all the same
+	SpoolRecords uint64 // records in the spool that have not arrived: each holds what a scan of a device found
+	Misacked     uint64 // acknowledgements of what was not sent
 	Writes       uint64 // commands carried out
 	Refused      uint64 // commands refused
 }
 
 type counters struct {
 	scans, overruns, reads, readErrors, reports, published, births, connects,
-	dials, held, replayed, dropped, spooled, writes, refused atomic.Uint64
+	dials, held, replayed, dropped, unspooled, spooled, misacked, writes, refused atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
 	return Stats{
 		Scans: c.scans.Load(), Overruns: c.overruns.Load(), Reads: c.reads.Load(), ReadErrors: c.readErrors.Load(),
 		Reports: c.reports.Load(), Published: c.published.Load(), Births: c.births.Load(), Connects: c.connects.Load(),
-		Dials: c.dials.Load(), Held: c.held.Load(), Replayed: c.replayed.Load(), Dropped: c.dropped.Load(),
+		Dials: c.dials.Load(), Held: c.held.Load(), Replayed: c.replayed.Load(), Dropped: c.dropped.Load(), Unspooled: c.unspooled.Load(), Misacked: c.misacked.Load(),
 		SpoolRecords: c.spooled.Load(), Writes: c.writes.Load(), Refused: c.refused.Load(),
 	}
 }

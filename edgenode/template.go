@@ -75,7 +75,7 @@ func (d *device) whole(n *instance, at int64) (v sparkplug.Value, newest int64) 
 			continue
 		}
 		def, c := &d.def.metrics[m.slot], &d.now[m.slot]
-		d.tellBorn(c, at)
+		c.since(at)
 		newest = max(newest, c.time)
 		t.Metrics = append(t.Metrics, sparkplug.Metric{
 			Name: m.name, Value: c.value, Timestamp: c.time, HasTimestamp: true, Properties: withQuality(def.props, c.quality),

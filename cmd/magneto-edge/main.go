@@ -162,7 +162,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 invalid configuration, 5 unreachable,
 	flags.BoolVar(&a.json, "json", false, "write for machines: data on stdout and logs on stderr as JSON")
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.runCmd(), a.checkCmd(), a.probeCmd(), a.schemaCmd(), a.versionCmd())
+	root.AddCommand(a.runCmd(), a.checkCmd(), a.probeCmd(), a.spoolCmd(), a.schemaCmd(), a.versionCmd())
 	return root
 }
 

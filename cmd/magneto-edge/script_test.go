@@ -1,11 +1,17 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/magneto-iiot/magneto/edgenode"
 )
 
 func TestMain(m *testing.M) {
@@ -18,8 +24,39 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": wantCode},
+		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": wantCode, "fill": fill},
 	})
+}
+
+// fill runs the agent until its spool holds a few records, and kills it: fill pump.yaml.
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fill config")
+	}
+	file := ts.MkAbs(args[0])
+	program, err := exec.LookPath("magneto-edge")
+	ts.Check(err)
+	agent := exec.Command(program, "run", "-c", file)
+	agent.Dir = filepath.Dir(file)
+	ts.Check(agent.Start())
+	cfg, err := edgenode.Load(file, drivers)
+	ts.Check(err)
+	for end := time.Now().Add(30 * time.Second); ; {
+		var info edgenode.SpoolInfo
+		r, err := edgenode.OpenSpool(*cfg)
+		if err == nil {
+			info, err = r.Info()
+			ts.Check(errors.Join(err, r.Close()))
+		}
+		if info.Waiting >= 3 {
+			break
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("the spool does not fill: %+v, %v", info, err)
+		}
+	}
+	ts.Check(agent.Process.Kill())
+	_ = agent.Wait() // it was killed
 }
 
 // wantCode runs a program and wants an exit code: code 3 magneto-edge check -c x.

@@ -27,11 +27,20 @@ type Config struct {
 	MaxAge       time.Duration // records older than this are dropped; never if zero
 	MinFree      int64         // bytes of the disk that are left free; 64 MiB if zero
 	WhenFull     WhenFull
-	MaxRecord    int // bytes; 16 MiB if zero
+	// OnDrop sees each record that goes because of a bound before every cursor
+	// has read it. It must not call the journal.
+	OnDrop    func(Record)
+	MaxRecord int // bytes; 16 MiB if zero
+
+	// ReadOnly opens what is there without a change to it, also while another
+	// process writes: as much as can be read at that time.
+	ReadOnly bool
 
 	Now func() time.Time // time.Now if nil
 	Log *slog.Logger     // slog.Default() if nil
 }
+
+var errReadOnly = errors.New("journal: opened to be read only")
 
 // ErrFull is wrapped by the error of an Append when a bound is reached and
 // Config.WhenFull says so, or when the disk is full.

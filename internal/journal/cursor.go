@@ -21,6 +21,10 @@ const (
 type cursors map[string]uint64
 
 func loadCursors(fs FS) (cursors, error) {
+	names, err := fs.List()
+	if err != nil || !slices.Contains(names, cursorFile) {
+		return cursors{}, err
+	}
 	f, err := fs.Open(cursorFile)
 	if err != nil {
 		return nil, err
@@ -110,6 +114,9 @@ func (j *Journal) SetCursor(name string, pos uint64) error {
 	if j.closed {
 		return errClosed
 	}
+	if j.cfg.ReadOnly {
+		return errReadOnly
+	}
 	if pos > j.durable {
 		return fmt.Errorf("journal: cursor %q: position %d is not durable, what is ends before %d", name, pos, j.durable)
 	}
@@ -127,7 +134,7 @@ func (j *Journal) SetCursor(name string, pos uint64) error {
 func (j *Journal) DropCursor(name string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, ok := j.cursors[name]; !ok || j.closed {
+	if _, ok := j.cursors[name]; !ok || j.closed || j.cfg.ReadOnly {
 		return nil
 	}
 	next := maps.Clone(j.cursors)

@@ -34,16 +34,27 @@ type File interface {
 }
 
 // folder is an FS of the operating system.
-type folder struct{ root *os.Root }
+type folder struct {
+	root     *os.Root
+	readOnly bool
+}
 
-// openFolder makes the folder if need be.
-func openFolder(dir string) (folder, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return folder{}, err
+// openFolder makes the folder if need be, unless it is to be read only.
+func openFolder(dir string, readOnly bool) (folder, error) {
+	if !readOnly {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return folder{}, err
+		}
 	}
 	root, err := os.OpenRoot(dir)
-	return folder{root}, err
+	return folder{root, readOnly}, err
 }
+
+// none is a file without anything in it.
+type none struct{ File }
+
+func (none) Size() (int64, error) { return 0, nil }
+func (none) Close() error         { return nil }
 
 type osFile struct{ *os.File }
 
@@ -56,7 +67,11 @@ func (f osFile) Size() (int64, error) {
 }
 
 func (f folder) Open(name string) (File, error) {
-	file, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	flag := os.O_RDWR | os.O_CREATE
+	if f.readOnly {
+		flag = os.O_RDONLY
+	}
+	file, err := f.root.OpenFile(name, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -49,8 +50,11 @@ func Open(c Config) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{cfg: c, fs: c.FS}
+	if c.ReadOnly {
+		j.broken = errReadOnly
+	}
 	if j.fs == nil {
-		if j.fs, err = openFolder(c.Dir); err != nil {
+		if j.fs, err = openFolder(c.Dir, c.ReadOnly); err != nil {
 			return nil, fmt.Errorf("journal: %w", err)
 		}
 	}
@@ -80,6 +84,13 @@ func (j *Journal) load() error {
 	if j.cursors, err = loadCursors(j.fs); err != nil {
 		return err
 	}
+	if j.cfg.ReadOnly {
+		if len(j.segments) == 0 {
+			j.segments = append(j.segments, &segment{file: none{}, first: 1, next: 1})
+		}
+		j.durable = j.last().next
+		return nil
+	}
 	// Positions never go back, also when damage has taken the last records.
 	if highest := max(1, j.cursors.highest()); len(j.segments) == 0 || highest > j.last().next {
 		if err := j.begin(highest); err != nil {
@@ -94,6 +105,9 @@ func (j *Journal) load() error {
 // adopt opens one segment; the last one loses its torn end.
 func (j *Journal) adopt(first uint64, last bool) error {
 	f, err := j.fs.Open(segmentName(first))
+	if j.cfg.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+		return nil // whoever writes has just given it back
+	}
 	if err != nil {
 		return err
 	}
@@ -112,7 +126,7 @@ func (j *Journal) adopt(first uint64, last bool) error {
 			j.cfg.Log.Error("journal: records are missing", "from", before.next, "to", first-1, "count", gap)
 		}
 	}
-	if errors.Is(err, errTorn) && last {
+	if errors.Is(err, errTorn) && last && !j.cfg.ReadOnly {
 		size, err := f.Size()
 		if err == nil {
 			j.stats.Torn += size - good
@@ -230,6 +244,11 @@ func (j *Journal) room(n int64) error {
 func (j *Journal) dropOldest() error {
 	s := j.segments[0]
 	if unread := j.cursors.unread(s.first, s.next); unread > 0 {
+		if j.cfg.OnDrop != nil {
+			if _, _, err := s.read(s.next-uint64(unread), s.size, func(r Record) bool { j.cfg.OnDrop(r); return true }); err != nil {
+				j.cfg.Log.Warn("journal: what is dropped cannot be read", "from", s.first, "err", err)
+			}
+		}
 		j.stats.Dropped += unread
 		j.cfg.Log.Warn("journal: the oldest records are dropped for want of space", "from", s.first, "count", unread)
 	}
@@ -278,8 +297,11 @@ func (j *Journal) Sync() error {
 	j.mu.Lock()
 	if j.closed || j.broken != nil {
 		defer j.mu.Unlock()
-		if j.closed {
+		switch {
+		case j.closed:
 			return errClosed
+		case j.cfg.ReadOnly:
+			return nil // there is nothing to be made durable
 		}
 		return j.broken
 	}

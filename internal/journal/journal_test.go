@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -423,4 +424,56 @@ func Example() {
 	// 2 by
 	// 3 nobody
 	// 4 <nil> <nil>
+}
+
+// TestReadOnly reads a journal while another one writes it, and changes nothing.
+func TestReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	c := small
+	c.Dir = dir
+	j, err := journal.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for range 10 {
+		appendText(t, j)
+	}
+	if err := errors.Join(j.Sync(), j.SetCursor("r", 3)); err != nil {
+		t.Fatal(err)
+	}
+	appendText(t, j) // not synced
+	c.ReadOnly = true
+	r, err := journal.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := all(t, r, 1); len(got) != len(all(t, j, 1)) || r.Cursor("r") != 3 {
+		t.Errorf("%d records, the cursor is at %d", len(got), r.Cursor("r"))
+	}
+	if _, err := r.Append([]byte("x")); err == nil {
+		t.Error("appended to what is to be read only")
+	}
+	if err := r.SetCursor("r", 4); err == nil {
+		t.Error("moved a cursor of what is to be read only")
+	}
+	if err := errors.Join(r.DropCursor("r"), r.Sync(), r.Close()); err != nil {
+		t.Error(err)
+	}
+	appendText(t, j)
+	if j.Cursor("r") != 3 {
+		t.Errorf("the cursor is at %d", j.Cursor("r"))
+	}
+	c.Dir = filepath.Join(dir, "missing")
+	if _, err := journal.Open(c); err == nil {
+		t.Error("a folder that is not there was opened")
+	}
+	c.Dir = t.TempDir()
+	r, err = journal.Open(c)
+	if err != nil || r.Next() != 1 || len(all(t, r, 1)) != 0 {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -72,9 +72,30 @@ type record struct {
 // reader reads the records of a segment, one after another.
 type reader struct {
 	file File
-	at   int64
+	at   int64 // where the next record begins
 	size int64
-	buf  []byte
+	buf  []byte // of the file from off on
+	off  int64
+}
+
+// readAhead is how much is read at once.
+const readAhead = 64 << 10
+
+// bytes returns n bytes from at on, which must be in the file.
+func (r *reader) bytes(n int64) ([]byte, error) {
+	if r.at >= r.off && r.at+n <= r.off+int64(len(r.buf)) {
+		return r.buf[r.at-r.off:][:n], nil
+	}
+	want := min(max(n, readAhead), r.size-r.at)
+	if int64(cap(r.buf)) < want {
+		r.buf = make([]byte, want)
+	}
+	r.buf, r.off = r.buf[:want], r.at
+	if _, err := r.file.ReadAt(r.buf, r.at); err != nil {
+		r.buf = r.buf[:0]
+		return nil, fmt.Errorf("journal: read: %w", err)
+	}
+	return r.buf[:n], nil
 }
 
 // next reads a record; io.EOF at the end.
@@ -86,23 +107,17 @@ func (r *reader) next() (record, error) {
 	if left < recordHead {
 		return record{}, errTorn
 	}
-	if cap(r.buf) < recordHead {
-		r.buf = make([]byte, 64<<10)
-	}
-	head := r.buf[:recordHead]
-	if _, err := r.file.ReadAt(head, r.at); err != nil {
-		return record{}, fmt.Errorf("journal: read: %w", err)
+	head, err := r.bytes(recordHead)
+	if err != nil {
+		return record{}, err
 	}
 	n := int64(binary.LittleEndian.Uint32(head))
 	if n > maxRecord || n > left-recordHead {
 		return record{}, errTorn
 	}
-	if int64(cap(r.buf)) < recordHead+n {
-		r.buf = append(make([]byte, 0, recordHead+n), head...)
-	}
-	whole := r.buf[:recordHead+n]
-	if _, err := r.file.ReadAt(whole[recordHead:], r.at+recordHead); err != nil && n > 0 {
-		return record{}, fmt.Errorf("journal: read: %w", err)
+	whole, err := r.bytes(recordHead + n)
+	if err != nil {
+		return record{}, err
 	}
 	if checksum(whole) != binary.LittleEndian.Uint32(whole[4:]) {
 		return record{}, errTorn

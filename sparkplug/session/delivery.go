@@ -56,18 +56,21 @@ type Delivery struct {
 	base   uint64     // Count of flight[0]
 	told   uint64     // Count after the last message acknowledged
 	flight []inFlight // by Count
+	doubt  []inFlight // of births before on the same connection, when nobody acknowledges
 	count  uint64     // of the next message
 	stamps [256]int64 // of the last messages, by Count modulo 256
 	acks   bool
+	weight int   // of what is in flight
 	forgot bool  // some of what is delivered, for want of memory
 	again  int64 // when the replay last began anew because of that
 }
 
 // inFlight is a message that was published and not acknowledged.
 type inFlight struct {
-	stamp int64
-	spans []Span // of the records it carries
-	one   Span   // instead of spans
+	stamp  int64
+	weight int
+	spans  []Span // of the records it carries
+	one    Span   // instead of spans
 }
 
 // NewDelivery returns what is known before the first birth.
@@ -113,11 +116,19 @@ func (d *Delivery) Gone(s Span) {
 	d.scan = max(d.scan, d.Low())
 }
 
-// Born begins an NBIRTH with a number of its own. Nobody knows what became of
-// the messages of the last one: their records are offered again.
-func (d *Delivery) Born(birth uint64, at int64) {
+// Born begins an NBIRTH with a number of its own; again says that it is a
+// rebirth on the same connection. Nobody knows what became of the messages of
+// the last one: their records are offered again. Only with a host that
+// acknowledges nothing a rebirth changes nothing about them.
+func (d *Delivery) Born(birth uint64, again bool, at int64) {
+	if again && d.presumes(at) {
+		d.doubt = append(d.doubt, d.flight...)
+		d.birth, d.base, d.told, d.count = birth, 0, 0, 0
+		d.flight, d.stamps = nil, [256]int64{}
+		return
+	}
 	d.birth, d.bornAt, d.base, d.told, d.count, d.forgot, d.again = birth, at, 0, 0, 0, false, at
-	d.flight, d.sent, d.stamps = nil, nil, [256]int64{}
+	d.flight, d.doubt, d.sent, d.weight, d.stamps = nil, nil, nil, 0, [256]int64{}
 	d.scan = d.Low()
 }
 
@@ -132,9 +143,11 @@ func (d *Delivery) Stamp(at int64) int64 {
 }
 
 // Sent notes that the next message, the NBIRTH being the first, was published
-// with the timestamp of Stamp and the records at those positions.
-func (d *Delivery) Sent(stamp int64, spans ...Span) {
-	m := inFlight{stamp: stamp}
+// with the timestamp of Stamp and the records at those positions. Its weight is
+// the runner's, for Weight.
+func (d *Delivery) Sent(stamp int64, weight int, spans ...Span) {
+	m := inFlight{stamp: stamp, weight: weight}
+	d.weight += weight
 	if len(spans) == 1 {
 		m.one = spans[0]
 	} else {
@@ -146,6 +159,7 @@ func (d *Delivery) Sent(stamp int64, spans ...Span) {
 	d.sent = d.sent.bound(d.cfg.MaxSpans)
 	if len(d.flight) >= d.cfg.MaxFlight {
 		d.unsend(&d.flight[0])
+		d.weight -= d.flight[0].weight
 		d.flight = d.flight[1:]
 		d.base++
 	}
@@ -215,6 +229,11 @@ func (d *Delivery) Acked(p Position, host string, at int64) Verdict {
 		return AckWrong
 	}
 	d.acks = true
+	for i := range d.doubt { // it will be told
+		d.unsend(&d.doubt[i])
+		d.weight -= d.doubt[i].weight
+	}
+	d.doubt = nil
 	d.arrived(int(p.Count - d.base + 1))
 	return AckGood
 }
@@ -224,6 +243,7 @@ func (d *Delivery) arrived(n int) {
 	for i := range n {
 		d.flight[i].each(d.deliver)
 		d.flight[i].spans = nil
+		d.weight -= d.flight[i].weight
 	}
 	d.flight = d.flight[n:]
 	d.base += uint64(n)
@@ -241,18 +261,21 @@ func (d *Delivery) Tick(at int64) {
 		d.forgot, d.again = false, at
 		d.Again()
 	}
-	if len(d.flight) == 0 {
-		return
-	}
-	if !d.acks {
-		if d.cfg.Host != "" && at-d.bornAt < d.cfg.Grace {
-			return
+	if d.presumes(at) {
+		old := 0
+		for ; old < len(d.doubt) && at-d.doubt[old].stamp >= d.cfg.Doubt; old++ {
+			d.doubt[old].each(d.deliver)
+			d.weight -= d.doubt[old].weight
 		}
+		d.doubt = d.doubt[old:]
 		n := 0
 		for n < len(d.flight) && at-d.flight[n].stamp >= d.cfg.Doubt {
 			n++
 		}
 		d.arrived(n)
+		return
+	}
+	if !d.acks {
 		return
 	}
 	for i := range d.flight {
@@ -261,6 +284,11 @@ func (d *Delivery) Tick(at int64) {
 		}
 		d.unsend(&d.flight[i])
 	}
+}
+
+// presumes says whether the host is taken for one that acknowledges nothing.
+func (d *Delivery) presumes(at int64) bool {
+	return !d.acks && (d.cfg.Host == "" || at-d.bornAt >= d.cfg.Grace)
 }
 
 // Replay returns the next run of records that is to be sent, oldest first;
@@ -288,7 +316,12 @@ func (d *Delivery) Again() { d.scan = d.Low() }
 
 // InFlight is how many messages wait for their acknowledgement, and whether
 // anybody is known to send one.
-func (d *Delivery) InFlight() (messages int, acked bool) { return len(d.flight), d.acks }
+func (d *Delivery) InFlight() (messages int, acked bool) {
+	return len(d.flight) + len(d.doubt), d.acks
+}
+
+// Weight is the sum of the weights of the messages in flight.
+func (d *Delivery) Weight() int { return d.weight }
 
 // Covered says whether the record at a position is delivered.
 func (d *Delivery) Covered(pos uint64) bool { return d.done.Has(pos) }

@@ -91,14 +91,14 @@ func (p *plant) restart() {
 
 func (p *plant) born() {
 	p.births++
-	p.d.Born(p.births, p.now)
+	p.d.Born(p.births, p.r.IntN(2) == 0, p.now)
 	p.online, p.count, p.wire = true, 0, nil
 	p.send(onWire{birth: p.births})
 }
 
 func (p *plant) send(m onWire, spans ...session.Span) {
 	m.seq, m.stamp = uint8(p.count), p.d.Stamp(p.now)
-	p.d.Sent(m.stamp, spans...)
+	p.d.Sent(m.stamp, 1, spans...)
 	p.count++
 	for _, s := range spans {
 		for pos := s.From; pos < s.To; pos++ {
@@ -255,12 +255,12 @@ func TestDeliveryUnacknowledged(t *testing.T) {
 	for _, host := range []string{"", "foreign"} {
 		d := session.NewDelivery(session.DeliveryConfig{Host: host, Doubt: 17000, Grace: 60000})
 		now := int64(0)
-		d.Born(1, now)
-		d.Sent(d.Stamp(now))
+		d.Born(1, false, now)
+		d.Sent(d.Stamp(now), 0)
 		for pos := uint64(1); pos <= 100; pos++ {
 			now += 1000
 			d.Appended(pos + 1)
-			d.Sent(d.Stamp(now), session.Span{From: pos, To: pos + 1})
+			d.Sent(d.Stamp(now), 0, session.Span{From: pos, To: pos + 1})
 			d.Passed(pos + 1)
 			d.Tick(now)
 			if a := d.Replay(); a.From != a.To {
@@ -270,7 +270,11 @@ func TestDeliveryUnacknowledged(t *testing.T) {
 		if n, acked := d.InFlight(); n != 17 || acked {
 			t.Errorf("host %q: %d messages are in doubt, want those of 17 s; acked %t", host, n, acked)
 		}
-		d.Born(2, now)
+		d.Born(2, true, now)
+		if a := d.Replay(); a.From != a.To {
+			t.Errorf("host %q: %v is offered again after a rebirth", host, a)
+		}
+		d.Born(3, false, now)
 		if a := d.Replay(); a != (session.Span{From: 84, To: 101}) {
 			t.Errorf("host %q: %v is offered again, want the last 17 s", host, a)
 		}
@@ -281,10 +285,10 @@ func TestDeliveryUnacknowledged(t *testing.T) {
 // about yet is kept for a while.
 func TestDeliveryGrace(t *testing.T) {
 	d := session.NewDelivery(session.DeliveryConfig{Host: "plant"})
-	d.Born(1, 0)
-	d.Sent(0)
+	d.Born(1, false, 0)
+	d.Sent(0, 0)
 	d.Appended(2)
-	d.Sent(1, session.Span{From: 1, To: 2})
+	d.Sent(1, 0, session.Span{From: 1, To: 2})
 	d.Tick(59_000)
 	if d.Covered(1) {
 		t.Error("presumed to have arrived before the host had its time to acknowledge")
@@ -313,11 +317,11 @@ func TestDeliveryVerdicts(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := session.NewDelivery(session.DeliveryConfig{Host: "plant"})
-			d.Born(5, 100)
-			d.Sent(100)
+			d.Born(5, false, 100)
+			d.Sent(100, 0)
 			for pos := uint64(1); pos <= 2; pos++ {
 				d.Appended(pos + 1)
-				d.Sent(100+10*int64(pos), session.Span{From: pos, To: pos + 1})
+				d.Sent(100+10*int64(pos), 0, session.Span{From: pos, To: pos + 1})
 			}
 			if got := d.Acked(tt.p, tt.host, tt.at); got != tt.want {
 				t.Errorf("verdict %d, want %d", got, tt.want)
@@ -331,7 +335,7 @@ func TestDeliveryVerdicts(t *testing.T) {
 
 func TestDeliveryStamps(t *testing.T) {
 	d := session.NewDelivery(session.DeliveryConfig{})
-	d.Born(1, 0)
+	d.Born(1, false, 0)
 	var stamps []int64
 	for i := range 2000 {
 		at := int64(1000)
@@ -339,7 +343,7 @@ func TestDeliveryStamps(t *testing.T) {
 			at = -1_000_000 // set back
 		}
 		stamps = append(stamps, d.Stamp(at))
-		d.Sent(stamps[i])
+		d.Sent(stamps[i], 0)
 	}
 	for i := range stamps {
 		for j := i + 256; j < len(stamps); j += 256 {
@@ -357,14 +361,14 @@ func TestDeliveryStamps(t *testing.T) {
 // and what is forgotten is sent again.
 func TestDeliveryBounds(t *testing.T) {
 	d := session.NewDelivery(session.DeliveryConfig{Host: "plant", MaxFlight: 10, MaxSpans: 4})
-	d.Born(1, 0)
-	d.Sent(0)
+	d.Born(1, false, 0)
+	d.Sent(0, 0)
 	d.Appended(101)
 	for pos := uint64(1); pos <= 99; pos += 2 {
-		d.Sent(int64(pos), session.Span{From: pos, To: pos + 1})
+		d.Sent(int64(pos), 2, session.Span{From: pos, To: pos + 1})
 	}
-	if n, _ := d.InFlight(); n != 10 {
-		t.Errorf("%d messages in flight, want 10", n)
+	if n, _ := d.InFlight(); n != 10 || d.Weight() != 20 {
+		t.Errorf("%d messages in flight, want 10; they weigh %d", n, d.Weight())
 	}
 	if v := d.Acked(session.Position{Birth: 1, Count: 50, Timestamp: 99}, "plant", 100); v != session.AckGood {
 		t.Fatalf("verdict %d", v)
@@ -445,11 +449,11 @@ func ExampleDelivery() {
 	d := session.NewDelivery(session.DeliveryConfig{Host: "plant"})
 	d.Appended(4) // records 1 to 3 are in the spool
 
-	d.Born(1, 1000) // the NBIRTH, number 1
-	d.Sent(d.Stamp(1000))
+	d.Born(1, false, 1000) // the NBIRTH, number 1
+	d.Sent(d.Stamp(1000), 0)
 	for a := d.Replay(); a.From < a.To; a = d.Replay() {
 		fmt.Println("replay", a.From, "to before", a.To)
-		d.Sent(d.Stamp(1010), a)
+		d.Sent(d.Stamp(1010), 0, a)
 		d.Passed(a.To)
 	}
 	verdict := d.Acked(session.Position{Birth: 1, Count: 1, Timestamp: 1010}, "plant", 1500)
