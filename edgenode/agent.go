@@ -149,7 +149,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.count.spooled.Store(a.spool.waiting())
 	syncing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	a.tasks.Go(func() { a.spool.syncEvery(syncing, a.plan.cfg.Spool.FSync.Std()) })
+	every := a.plan.cfg.Spool.FSync.Std()
+	a.tasks.Go(func() { a.spool.syncEvery(syncing, every) })
 	a.edge = session.NewEdge(session.EdgeConfig{
 		Group: a.plan.cfg.Node.Group, Node: a.plan.cfg.Node.ID, PrimaryHost: a.plan.cfg.MQTT.PrimaryHost,
 		Servers: len(a.plan.cfg.MQTT.Servers), NextBdSeq: k.data.NextBdSeq, MQTT5: true,
