@@ -15,15 +15,20 @@ import (
 )
 
 // BenchmarkIntoHistory is messages of 100 metrics from the connection into the
-// embedded history.
+// embedded history, without and with a journal before it.
 func BenchmarkIntoHistory(b *testing.B) {
+	b.Run("memory", func(b *testing.B) { intoHistory(b, "") })
+	b.Run("journal", func(b *testing.B) { intoHistory(b, b.TempDir()) })
+}
+
+func intoHistory(b *testing.B, journal string) {
 	const nodes, metrics = 20, 100
 	quiet := slog.New(slog.DiscardHandler)
 	store, err := embedded.Open(embedded.Config{Dir: b.TempDir(), Log: quiet})
 	must(b, err)
 	s := &server{}
 	h, err := hostapp.New(hostapp.Config{
-		ID: "plant", History: store, Log: quiet, HistoryQueue: 1 << 22,
+		ID: "plant", History: store, Log: quiet, HistoryQueue: 1 << 22, Journal: journal,
 		Servers: []hostapp.Server{{Name: "test", Dial: s.dial}},
 	})
 	must(b, err)

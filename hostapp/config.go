@@ -40,6 +40,18 @@ type Config struct {
 	// of the namespace goes on, and the host is not ready.
 	HistoryQueue int
 
+	// Sinks are further stores that get all that History gets, each at its own
+	// pace. They need a Journal.
+	Sinks []Sink
+
+	// Journal is the folder in which what is taken in is kept until every store
+	// has it for good, and before edge nodes that ask for it are told that it is
+	// stored; empty: what waits, waits in memory, and nobody is told.
+	Journal string
+	// JournalBytes bounds it; 4 GiB if zero. When it is full nothing is
+	// acknowledged, and HistoryQueue fills.
+	JournalBytes int64
+
 	// Births is the file in which the births are kept over a restart, so that
 	// nodes that go on where they were need no rebirth; empty: all are asked.
 	Births string
@@ -50,10 +62,23 @@ type Config struct {
 	Log *slog.Logger     // slog.Default() if nil
 }
 
+// Sink is a store that gets what a host takes in. Its Name, which must not
+// change, is where it has got to in the journal.
+type Sink struct {
+	Name  string
+	Store history.Writer
+}
+
+// sinks are all stores, History first.
+func (c *Config) sinks() []Sink {
+	return append([]Sink{{"history", c.History}}, c.Sinks...)
+}
+
 func (c Config) ready() (Config, error) {
 	c.ReorderTimeout = cmp.Or(c.ReorderTimeout, 2*time.Second)
 	c.CommandTimeout = cmp.Or(c.CommandTimeout, 5*time.Second)
 	c.HistoryQueue = cmp.Or(c.HistoryQueue, 1<<18)
+	c.JournalBytes = cmp.Or(c.JournalBytes, 4<<30)
 	if len(c.Filters) == 0 {
 		c.Filters = []string{sparkplug.Namespace + "/#"}
 	}
@@ -68,6 +93,14 @@ func (c Config) ready() (Config, error) {
 	if len(c.Servers) == 0 {
 		errs = append(errs, errors.New("hostapp: no MQTT server to be on"))
 	}
+	if c.History == nil && (c.Journal != "" || len(c.Sinks) > 0) || c.Journal == "" && len(c.Sinks) > 0 {
+		errs = append(errs, errors.New("hostapp: sinks need a journal, and a journal a history"))
+	}
+	for i, s := range c.Sinks {
+		if s.Name == "" || s.Name == "history" || s.Store == nil {
+			errs = append(errs, fmt.Errorf("hostapp: sinks[%d]: name or store is missing, or the name is taken", i))
+		}
+	}
 	for i, s := range c.Servers {
 		if s.Name == "" || s.Dial == nil {
 			errs = append(errs, fmt.Errorf("hostapp: servers[%d]: name or dial is missing", i))
@@ -80,6 +113,7 @@ func (c Config) ready() (Config, error) {
 		{"reorder_timeout", int64(c.ReorderTimeout)},
 		{"command_timeout", int64(c.CommandTimeout)},
 		{"history queue", int64(c.HistoryQueue)},
+		{"journal bytes", c.JournalBytes},
 	} {
 		if d.v < 0 {
 			errs = append(errs, fmt.Errorf("hostapp: %s: %d is negative", d.key, d.v))
@@ -167,6 +201,21 @@ func (s *HTTPSection) Check(path string, c *config.Checker) {
 // HistorySection is the part "history" of a plant's configuration file.
 type HistorySection struct {
 	Embedded EmbeddedSection `yaml:"embedded" doc:"the store in the process"`
+}
+
+// JournalSection configures what is kept until every store has it.
+type JournalSection struct {
+	MaxBytes config.Size `yaml:"max_bytes" doc:"bound of the journal; when it is full nothing is acknowledged to edge nodes, which keep it then"`
+}
+
+// Defaults sets what holds when a key is not given.
+func (s *JournalSection) Defaults() { s.MaxBytes = 4 << 30 }
+
+// Check reports the faults of s, which stands at path.
+func (s *JournalSection) Check(path string, c *config.Checker) {
+	if s.MaxBytes < 1<<20 {
+		c.Faultf(config.Key(path, "max_bytes"), "%s is less than 1MiB", s.MaxBytes)
+	}
 }
 
 // EmbeddedSection configures the embedded store.

@@ -94,6 +94,12 @@ func (h *Host) gatherHistory(counter func(string, string, uint64, ...metrics.Lab
 	counter("history_expired_total", "Samples older than the retention.", uint64(s.Expired))
 	counter("history_invalid_total", "Samples that cannot be stored.", uint64(s.Invalid))
 	counter("history_dropped_total", "Samples dropped because the history was behind.", h.ingest.dropped.Load())
-	counter("history_refused_series_total", "Series that the history refused.", h.ingest.writer.refused.Load())
+	counter("history_refused_series_total", "Series that the history refused.", h.ingest.refused())
+	for _, s := range h.ingest.sinks {
+		gauge("sink_behind_records", "Records of the journal that a store has not got yet.", float64(s.behind.Load()), metrics.Label{Name: "sink", Value: s.name})
+	}
+	if j := h.ingest.journal; j != nil {
+		gauge("journal_bytes", "Bytes of the journal.", float64(j.journal.Stats().Bytes))
+	}
 	gauge("history_series", "Series in the history.", float64(s.Series))
 }

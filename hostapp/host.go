@@ -34,14 +34,20 @@ func New(c Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{cfg: c, commands: newCommands(), stream: newStream()}
+	acksAs := ""
+	if c.Journal != "" {
+		acksAs = c.ID
+	}
 	h.watch, err = watch.New(watch.Config{
-		Handler: h.handle, ReorderTimeout: c.ReorderTimeout, Untyped: c.UntypedCommand, Now: c.Now, Log: c.Log,
+		Handler: h.handle, AckAs: acksAs, ReorderTimeout: c.ReorderTimeout, Untyped: c.UntypedCommand, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if c.History != nil {
-		h.ingest = newIngest(c)
+		if h.ingest, err = newIngest(c, acknowledger{watch: h.watch}); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range c.Servers {
 		h.presences = append(h.presences, h.newPresence(s))
@@ -103,6 +109,9 @@ func (h *Host) restore() {
 		return
 	}
 	h.cfg.Log.Info("births of the last run restored", "nodes", nodes)
+	if err := os.Remove(h.cfg.Births); err != nil { // after a crash they would be those of the run before
+		h.cfg.Log.Warn("births of the last run cannot be removed", "file", h.cfg.Births, "err", err)
+	}
 }
 
 // save keeps the births for the next run.

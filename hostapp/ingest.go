@@ -34,28 +34,72 @@ type row struct {
 	birth      bool
 }
 
+// markKind says what a mark is besides the event that it may carry.
+type markKind uint8
+
+const (
+	markEvent   markKind = iota // nothing
+	markBorn                    // a node or device is born: place, form, sent
+	markKnown                   // so it was before: place, form; what follows goes on
+	markGone                    // dead or lost since sent
+	markAway                    // offline until it is born again, which usually comes at once: sent, at
+	markStarted                 // a host begins: what was known before is no more
+	markEnded                   // a host ends
+)
+
 // mark is what is not a sample: it takes effect between rows.
 type mark struct {
 	before int // the row it comes before
-	update watch.Update
+	kind   markKind
+	entity uint32
+	place  place
+	form   *form
+	at     int64 // in the host's clock
+	sent   int64 // in the node's
 	event  history.Event
+}
+
+// place is where metrics belong.
+type place struct{ group, node, device string }
+
+// form is what a birth declares.
+type form struct{ defs []session.Def }
+
+func formOf(s *session.Shape) *form {
+	f := &form{defs: make([]session.Def, s.Len())}
+	for i := range f.defs {
+		f.defs[i] = *s.Def(uint32(i))
+	}
+	return f
 }
 
 // load is what waits to be written.
 type load struct {
-	rows  []row
-	marks []mark
-	bytes int // that the values of rows refer to
+	at        int64 // when it was complete, in the host's clock
+	rows      []row
+	marks     []mark
+	bytes     int // that the values of rows refer to
+	positions map[int]receivedAt
 	// How far a writer has come that was stopped by an error.
 	rowsDone, marksDone int
 }
 
-// ingest carries Updates to the history. The watcher's goroutine fills one
-// load while a writer empties the other.
+// receivedAt is how far a node has been heard.
+type receivedAt struct {
+	group, node string
+	position    session.Position
+}
+
+// ingest carries Updates to the history: through the journal, if there is one,
+// to each sink, or straight to the only one. The watcher's goroutine fills one
+// load while another empties the other.
 type ingest struct {
-	writer *historyWriter
-	log    *slog.Logger
-	room   int // rows and marks that may wait
+	log     *slog.Logger
+	now     func() int64
+	room    int // rows and marks that may wait
+	journal *intake
+	sinks   []*sink
+	acks    acknowledger
 
 	mu      sync.Mutex
 	waiting load
@@ -64,17 +108,37 @@ type ingest struct {
 	// mean is not known to the writer, so their samples are dropped and counted
 	// until a birth fits.
 	unborn map[int]bool
+	// torn are the nodes of which samples were dropped: nothing of them is
+	// acknowledged before their next birth.
+	torn  map[int]place
+	forms map[int]shaped // by entity
 
 	wake    chan struct{} // there is a batch
 	dropped atomic.Uint64
-	failing atomic.Bool
+	failing atomic.Bool // the journal
 }
 
-func newIngest(c Config) *ingest {
-	return &ingest{
-		writer: newHistoryWriter(c), log: c.Log, room: c.HistoryQueue, wake: make(chan struct{}, 1),
-		unborn: map[int]bool{},
+// shaped is the form of an entity, and of which Shape it is.
+type shaped struct {
+	shape *session.Shape
+	form  *form
+}
+
+func newIngest(c Config, acks acknowledger) (*ingest, error) {
+	in := &ingest{
+		log: c.Log, now: func() int64 { return c.Now().UnixMilli() }, room: c.HistoryQueue, wake: make(chan struct{}, 1),
+		unborn: map[int]bool{}, torn: map[int]place{}, forms: map[int]shaped{}, acks: acks,
 	}
+	if c.Journal != "" {
+		var err error
+		if in.journal, err = openIntake(c); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range c.sinks() {
+		in.sinks = append(in.sinks, newSink(s, c, in.journal))
+	}
+	return in, nil
 }
 
 // take keeps a copy of what is worth storing of an Update. It never blocks.
@@ -90,6 +154,9 @@ func (in *ingest) take(u *watch.Update) {
 	w := &in.waiting
 	if in.unborn[u.Entity] || len(w.rows)+len(u.Samples) > in.room || w.bytes > ingestBytes {
 		in.dropped.Add(uint64(len(u.Samples)))
+		if u.Position.Birth != 0 {
+			in.torn[u.NodeEntity] = place{group: u.Group, node: u.Node}
+		}
 		if !in.full {
 			in.full = true
 			in.log.Error("history is behind: samples are dropped and counted", "waiting", len(w.rows))
@@ -106,6 +173,12 @@ func (in *ingest) take(u *watch.Update) {
 			quality: s.Quality, historical: s.Historical, birth: u.Kind == watch.Birth,
 		})
 		w.bytes += weight(s.Value)
+	}
+	if _, torn := in.torn[u.NodeEntity]; u.Position.Birth != 0 && !torn {
+		if w.positions == nil {
+			w.positions = map[int]receivedAt{}
+		}
+		w.positions[u.NodeEntity] = receivedAt{u.Group, u.Node, u.Position}
 	}
 	if len(w.rows) >= ingestBatch {
 		in.nudge()
@@ -124,17 +197,33 @@ func (in *ingest) mark(u *watch.Update) {
 		}
 		return
 	}
-	if birth {
+	m := mark{before: len(w.rows), entity: uint32(u.Entity), at: u.Received, sent: u.Sent, event: eventOf(u)}
+	switch {
+	case birth:
 		delete(in.unborn, u.Entity)
+		if u.Device == "" {
+			delete(in.torn, u.NodeEntity)
+		}
+		f := in.forms[u.Entity]
+		if f.shape != u.Shape {
+			f = shaped{u.Shape, formOf(u.Shape)}
+			in.forms[u.Entity] = f
+		}
+		m.kind, m.place, m.form = markBorn, place{u.Group, u.Node, u.Device}, f.form
+	case u.Kind == watch.Death && u.Cause == session.CauseBorn:
+		m.kind = markAway
+	case u.Kind == watch.Death, u.Kind == watch.Lost:
+		m.kind = markGone
+	case m.event.Kind == "":
+		return
 	}
-	m := mark{before: len(w.rows), update: *u}
-	m.update.Samples = nil
-	m.event = eventOf(u)
 	w.marks = append(w.marks, m)
 }
 
 // event queues an event of the host itself.
-func (in *ingest) event(e history.Event) {
+func (in *ingest) event(e history.Event) { in.say(mark{event: e}) }
+
+func (in *ingest) say(m mark) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	w := &in.waiting
@@ -142,7 +231,8 @@ func (in *ingest) event(e history.Event) {
 		in.dropped.Add(1)
 		return
 	}
-	w.marks = append(w.marks, mark{before: len(w.rows), event: e})
+	m.before, m.at = len(w.rows), in.now()
+	w.marks = append(w.marks, m)
 }
 
 func (in *ingest) nudge() {
@@ -152,61 +242,108 @@ func (in *ingest) nudge() {
 	}
 }
 
+// lastSinks is how long the sinks may take to catch up when the host ends; what
+// is in the journal then waits for the next run.
+const lastSinks = 5 * time.Second
+
 // run writes until last is closed, and then what is left.
 func (in *ingest) run(last <-chan struct{}) {
-	ctx := context.Background()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var sinks sync.WaitGroup
+	caughtUp := make(chan struct{})
+	in.say(mark{kind: markStarted})
+	if in.journal != nil {
+		for _, s := range in.sinks {
+			sinks.Go(func() { s.follow(ctx, caughtUp) })
+		}
+	}
 	tick := time.NewTicker(ingestEvery)
 	defer tick.Stop()
-	in.writer.begin(ctx)
 	var spare load
 	for open := true; open; {
 		select {
 		case <-last:
 			open = false
-			in.writer.last = true
+			in.say(mark{kind: markEnded})
 			last = nil
 		case <-tick.C:
 		case <-in.wake:
 		}
 		in.mu.Lock()
 		in.waiting, spare = load{rows: spare.rows[:0], marks: spare.marks[:0]}, in.waiting
+		var torn []place
 		if in.full && len(spare.rows) < in.room/2 && spare.bytes < ingestBytes/2 && len(in.unborn) == 0 {
 			in.full = false
 			in.log.Info("history has caught up", "dropped", in.dropped.Load())
+			for _, p := range in.torn {
+				torn = append(torn, p)
+			}
 		}
 		in.mu.Unlock()
-		in.store(ctx, &spare, last)
+		in.acks.again(torn)
+		spare.at = in.now()
+		in.pass(ctx, &spare, last)
 		clear(spare.rows)
 		clear(spare.marks)
 	}
+	close(caughtUp)
+	ended := time.AfterFunc(lastSinks, cancel)
+	sinks.Wait()
+	ended.Stop()
+	if in.journal != nil {
+		if err := in.journal.close(); err != nil {
+			in.log.Error("journal: not closed in order", "err", err)
+		}
+	}
 }
 
-// store writes a load, again and again until it is taken or the host has ended
-// and the store still fails.
-func (in *ingest) store(ctx context.Context, l *load, last <-chan struct{}) {
+// pass hands a load on, again and again until it is taken or the host has
+// ended and it still is not.
+func (in *ingest) pass(ctx context.Context, l *load, last <-chan struct{}) {
+	if in.journal == nil {
+		if s := in.sinks[0]; !s.store(ctx, l, last) {
+			lost := len(l.rows) - l.rowsDone + len(s.writer.points)
+			in.dropped.Add(uint64(lost))
+			in.log.Error("history: samples lost at the end", "dropped", lost)
+		}
+		return
+	}
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		err := in.writer.write(ctx, l)
+		err := in.journal.append(l)
 		if err == nil {
 			if in.failing.CompareAndSwap(true, false) {
-				in.log.Info("history is written again")
+				in.log.Info("journal is written again")
+			}
+			in.acks.stored(l.positions, in.now())
+			for _, s := range in.sinks {
+				s.nudge()
 			}
 			return
 		}
 		if in.failing.CompareAndSwap(false, true) {
-			in.log.Error("history cannot be written, trying again", "err", err)
+			in.log.Error("journal cannot be written, trying again; nothing is acknowledged meanwhile", "err", err)
 		}
-		if in.writer.last {
-			lost := len(l.rows) - l.rowsDone + len(in.writer.points)
+		if last == nil {
+			lost := len(l.rows) - l.rowsDone
 			in.dropped.Add(uint64(lost))
-			in.log.Error("history: samples lost at the end", "dropped", lost, "err", err)
+			in.log.Error("history: samples lost at the end, unless their edge nodes keep them", "dropped", lost, "err", err)
 			return
 		}
 		select {
 		case <-last:
-			in.writer.last = true
+			last = nil
 		case <-time.After(pause):
 		}
 	}
+}
+
+// refused is how many series stores have refused.
+func (in *ingest) refused() (n uint64) {
+	for _, s := range in.sinks {
+		n += s.writer.refused.Load()
+	}
+	return n
 }
 
 // behind says why the history is not in order; empty when it is.
@@ -215,9 +352,14 @@ func (in *ingest) behind() string {
 	defer in.mu.Unlock()
 	switch {
 	case in.failing.Load():
-		return "cannot be written"
+		return "journal cannot be written"
 	case in.full:
 		return "behind: samples are dropped"
+	}
+	for _, s := range in.sinks {
+		if s.failing.Load() {
+			return s.words()
+		}
 	}
 	return ""
 }

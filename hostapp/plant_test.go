@@ -137,33 +137,52 @@ type plant struct {
 	host   *hostapp.Host
 	server *server
 	store  *store
-	stop   context.CancelFunc
-	ended  chan struct{}
+	stop   func()
 }
 
+// run runs a test of a host twice: with what waits in memory, and in a journal.
 func run(t *testing.T, change func(*hostapp.Config), test func(*plant)) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &plant{t: t, server: &server{}, store: newStore(), ended: make(chan struct{})}
-		c := hostapp.Config{
-			ID: "plant", Primary: true, History: p.store, Log: slog.New(slog.DiscardHandler),
-			Servers: []hostapp.Server{{Name: "test", Dial: p.server.dial}},
-		}
-		if change != nil {
-			change(&c)
-		}
-		h, err := hostapp.New(c)
-		must(t, err)
-		p.host = h
-		ctx, cancel := context.WithCancel(t.Context())
-		p.stop = func() { cancel(); <-p.ended }
-		go func() {
-			defer close(p.ended)
-			must(t, h.Run(ctx))
-		}()
-		synctest.Wait()
-		test(p)
-		p.stop()
-	})
+	t.Helper()
+	for name, dir := range map[string]string{"memory": "", "journal": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlant(t)
+				p.start(func(c *hostapp.Config) {
+					c.Journal = dir
+					if change != nil {
+						change(c)
+					}
+				})
+				test(p)
+				p.stop()
+			})
+		})
+	}
+}
+
+func newPlant(t *testing.T) *plant {
+	return &plant{t: t, server: &server{}, store: newStore()}
+}
+
+// start starts a host, the first or one after it has stopped.
+func (p *plant) start(change func(*hostapp.Config)) {
+	p.t.Helper()
+	c := hostapp.Config{
+		ID: "plant", Primary: true, History: p.store, Log: slog.New(slog.DiscardHandler),
+		Servers: []hostapp.Server{{Name: "test", Dial: p.server.dial}},
+	}
+	change(&c)
+	h, err := hostapp.New(c)
+	must(p.t, err)
+	p.host = h
+	ctx, cancel := context.WithCancel(p.t.Context())
+	ended := make(chan struct{})
+	p.stop = func() { cancel(); <-ended }
+	go func() {
+		defer close(ended)
+		must(p.t, h.Run(ctx))
+	}()
+	synctest.Wait()
 }
 
 // born brings node N and its device D online.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/magneto-iiot/magneto/hostapp/history"
-	"github.com/magneto-iiot/magneto/hostapp/watch"
 	"github.com/magneto-iiot/magneto/sparkplug"
 	"github.com/magneto-iiot/magneto/sparkplug/session"
 )
@@ -23,11 +22,11 @@ const bornPatience = 30 * time.Second
 
 // kept is what the writer knows of a node or device.
 type kept struct {
-	group, node, device string
-	shape               *session.Shape
-	series              []history.Series          // by slot; 0: not stored
-	members             map[string]history.Series // of templates, by full name
-	sent                int64                     // payload time of the last birth
+	place
+	form    *form
+	series  []history.Series          // by slot; 0: not stored
+	members map[string]history.Series // of templates, by full name
+	sent    int64                     // payload time of the last birth
 	// closed is the time of the stale marker that its series end with, in the
 	// node's clock; 0 when they are open, firstSight when only the store knows.
 	closed int64
@@ -39,15 +38,14 @@ type kept struct {
 
 const firstSight = -1
 
-// historyWriter turns rows and marks into points and events. It belongs to the
-// goroutine of ingest.run.
+// historyWriter turns rows and marks into points and events for one store. It
+// belongs to one goroutine.
 type historyWriter struct {
-	store  history.Store
+	store  history.Writer
+	reader history.Reader // store, if it can be asked
 	log    *slog.Logger
-	now    func() time.Time
-	last   bool // the host has ended: nothing comes after this
 	fresh  bool // the store was empty when the host started
-	kept   []*kept
+	kept   map[uint32]*kept
 	going  []*kept // those with gone set
 	points []history.Point
 	events []history.Event
@@ -55,24 +53,33 @@ type historyWriter struct {
 	refused atomic.Uint64 // series the store did not take
 }
 
-func newHistoryWriter(c Config) *historyWriter {
-	return &historyWriter{store: c.History, log: c.Log, now: c.Now}
+func newHistoryWriter(store history.Writer, c Config) *historyWriter {
+	r, _ := store.(history.Reader)
+	return &historyWriter{store: store, reader: r, log: c.Log, kept: map[uint32]*kept{}}
 }
 
-// begin ends the series that a host before this one left open.
-func (w *historyWriter) begin(ctx context.Context) {
-	w.fresh = true
-	err := w.store.Catalog(ctx, history.Filter{Limit: 1}, func(history.Entry) bool {
-		w.fresh = false
+// started begins with the first record of a host's run: it ends the series that
+// a host before it left open.
+func (w *historyWriter) started(ctx context.Context) error {
+	w.closeGone(0, true)
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	clear(w.kept)
+	w.fresh = false
+	if w.reader == nil {
+		return nil
+	}
+	fresh := true
+	err := w.reader.Catalog(ctx, history.Filter{Limit: 1}, func(history.Entry) bool {
+		fresh = false
 		return false
 	})
-	if m, ok := w.store.(history.Marker); ok && err == nil && !w.fresh {
+	if m, ok := w.store.(history.Marker); ok && err == nil && !fresh {
 		_, err = m.MarkAll(ctx, 0)
 	}
-	if err != nil {
-		w.fresh = false
-		w.log.Error("history: series of an earlier run are not ended", "err", err)
-	}
+	w.fresh = fresh && err == nil
+	return err
 }
 
 // write stores a load. After an error the same load is to be given again: it
@@ -96,7 +103,7 @@ func (w *historyWriter) write(ctx context.Context, l *load) error {
 		}
 		l.rowsDone++
 	}
-	w.closeGone()
+	w.closeGone(l.at, false)
 	return w.flush(ctx)
 }
 
@@ -119,16 +126,36 @@ func (w *historyWriter) flush(ctx context.Context) error {
 
 // mark applies what is not a sample. On an error it has changed nothing.
 func (w *historyWriter) mark(ctx context.Context, m *mark) error {
-	u := &m.update
-	switch u.Kind {
-	case watch.Birth:
-		if err := w.born(ctx, u); err != nil {
+	k := w.kept[m.entity]
+	switch m.kind {
+	case markStarted:
+		if err := w.started(ctx); err != nil {
 			return err
 		}
-	case watch.Death, watch.Lost:
-		if u.Entity < len(w.kept) && w.kept[u.Entity] != nil {
-			w.ends(w.kept[u.Entity], u)
+	case markEnded:
+		w.closeGone(0, true)
+	case markBorn:
+		k, err := w.known(ctx, m)
+		if err != nil {
+			return err
 		}
+		k.sent, k.reopen, k.closed, k.gone = m.sent, k.closed, 0, 0
+	case markKnown:
+		if _, err := w.known(ctx, m); err != nil {
+			return err
+		}
+	case markGone:
+		if k != nil {
+			w.close(k, m.sent)
+		}
+	case markAway:
+		if k == nil {
+			break
+		}
+		if k.gone == 0 && k.closed <= 0 {
+			w.going = append(w.going, k)
+		}
+		k.gone, k.goneAt = m.at+bornPatience.Milliseconds(), m.sent
 	}
 	if m.event.Kind != "" {
 		w.events = append(w.events, m.event)
@@ -136,36 +163,32 @@ func (w *historyWriter) mark(ctx context.Context, m *mark) error {
 	return nil
 }
 
-// born resolves the series of a birth.
-func (w *historyWriter) born(ctx context.Context, u *watch.Update) error {
-	for u.Entity >= len(w.kept) {
-		w.kept = append(w.kept, nil)
-	}
-	k := w.kept[u.Entity]
+// known resolves the series of what a birth has declared.
+func (w *historyWriter) known(ctx context.Context, m *mark) (*kept, error) {
+	k := w.kept[m.entity]
 	if k == nil {
-		k = &kept{group: u.Group, node: u.Node, device: u.Device, closed: firstSight}
+		k = &kept{place: m.place, closed: firstSight}
 		if w.fresh {
 			k.closed = 0
 		}
 	}
-	if k.shape != u.Shape {
-		series := make([]history.Series, u.Shape.Len())
+	if k.form != m.form {
+		series := make([]history.Series, len(m.form.defs))
 		for i := range series {
-			d := u.Shape.Def(uint32(i))
+			d := &m.form.defs[i]
 			if !storable(d) {
 				continue
 			}
 			s, err := w.resolve(ctx, k.key(d.Name), metaOf(d))
 			if err != nil {
-				return err
+				return nil, err
 			}
 			series[i] = s
 		}
-		k.shape, k.series = u.Shape, series
+		k.form, k.series = m.form, series
 	}
-	k.sent, k.reopen, k.closed, k.gone = u.Sent, k.closed, 0, 0
-	w.kept[u.Entity] = k
-	return nil
+	w.kept[m.entity] = k
+	return k, nil
 }
 
 // resolve returns 0 for a series that the store refuses.
@@ -182,26 +205,13 @@ func (w *historyWriter) resolve(ctx context.Context, key history.Key, meta histo
 	return s, err
 }
 
-// ends closes the series of a node or device, or plans to.
-func (w *historyWriter) ends(k *kept, u *watch.Update) {
-	if u.Cause == session.CauseBorn && u.Kind == watch.Death {
-		if k.gone == 0 && k.closed == 0 {
-			w.going = append(w.going, k)
-		}
-		k.gone, k.goneAt = u.Received+bornPatience.Milliseconds(), u.Sent
-		return
-	}
-	w.close(k, u.Sent)
-}
-
-// closeGone closes the devices that did not come back in time.
-func (w *historyWriter) closeGone() {
-	now := w.now().UnixMilli()
+// closeGone closes the devices that did not come back in time, or all.
+func (w *historyWriter) closeGone(now int64, all bool) {
 	waiting := w.going[:0]
 	for _, k := range w.going {
 		switch {
 		case k.gone == 0: // born again, or closed
-		case w.last || now >= k.gone:
+		case all || now >= k.gone:
 			w.close(k, k.goneAt)
 		default:
 			waiting = append(waiting, k)
@@ -232,18 +242,15 @@ func (w *historyWriter) close(k *kept, at int64) {
 
 // row adds the points of one sample.
 func (w *historyWriter) row(ctx context.Context, r *row) error {
-	if int(r.entity) >= len(w.kept) || w.kept[r.entity] == nil {
-		return nil
-	}
 	k := w.kept[r.entity]
-	if int(r.slot) >= len(k.series) {
+	if k == nil || int(r.slot) >= len(k.series) {
 		return nil
 	}
 	if t := r.value.Template(); t != nil {
-		return w.template(ctx, k, k.shape.Def(r.slot).Name, t, r, 0)
+		return w.template(ctx, k, k.form.defs[r.slot].Name, t, r, 0)
 	}
 	if s := k.series[r.slot]; s != 0 {
-		return w.point(ctx, k, k.shape.Def(r.slot).Name, s, r.value, r)
+		return w.point(ctx, k, k.form.defs[r.slot].Name, s, r.value, r)
 	}
 	return nil
 }
@@ -256,8 +263,8 @@ func (w *historyWriter) point(ctx context.Context, k *kept, name string, s histo
 		switch {
 		case k.reopen > 0:
 			again = r.time <= k.reopen
-		case k.reopen == firstSight:
-			before, ok, err := w.store.LastBefore(ctx, k.key(name), k.sent)
+		case k.reopen == firstSight && w.reader != nil:
+			before, ok, err := w.reader.LastBefore(ctx, k.key(name), k.sent)
 			if err != nil {
 				return err
 			}

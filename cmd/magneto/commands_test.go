@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,25 @@ func background(t *testing.T, args ...string) *bufio.Scanner {
 	return s
 }
 
+// awaitDevice waits until a host knows a device.
+func awaitDevice(t *testing.T, ctx context.Context, url string) {
+	t.Helper()
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return
+		}
+	}
+}
+
 // TestCommands writes, asks for a rebirth and taps a running plant.
 func TestCommands(t *testing.T) {
 	if testing.Short() {
@@ -82,6 +102,9 @@ func TestCommands(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	for _, device := range []string{"Pump1", "Tank1"} { // the host hears of them by itself
+		awaitDevice(t, ctx, at.HTTP+"/v1/nodes/Demo/PumpStation/devices/"+device)
+	}
 	tests := map[string]struct {
 		args []string
 		code int

@@ -45,6 +45,7 @@ type plantBroker struct {
 
 type plantHistory struct {
 	Embedded hostapp.EmbeddedSection `yaml:"embedded" doc:"the store in the process"`
+	Journal  hostapp.JournalSection  `yaml:"journal" doc:"what is kept on disk until it is stored for good"`
 	Influx   plantInflux             `yaml:"influx" doc:"not in this version: leave url empty"`
 }
 
@@ -74,7 +75,7 @@ func loadPlant(file string) (*plant, error) { return config.Load(file, checkPlan
 // defaultPlant is the configuration of an empty file.
 func defaultPlant() *plant {
 	p := &plant{Version: 1}
-	for _, d := range []interface{ Defaults() }{p, &p.Host, &p.HTTP, &p.Broker, &p.MQTT, &p.History.Embedded} {
+	for _, d := range []interface{ Defaults() }{p, &p.Host, &p.HTTP, &p.Broker, &p.MQTT, &p.History.Embedded, &p.History.Journal} {
 		d.Defaults()
 	}
 	return p
@@ -92,6 +93,7 @@ func checkPlant(p *plant, c *config.Checker) {
 	p.Host.Check("host", c)
 	p.HTTP.Check("http", c)
 	(&hostapp.HistorySection{Embedded: p.History.Embedded}).Check("history", c)
+	p.History.Journal.Check("history.journal", c)
 	checkListen(c, "http.listen", p.HTTP.Listen) // what its own check lets pass
 	checkListen(c, "broker.listen", p.Broker.Listen)
 	checkListen(c, "broker.websocket", p.Broker.WebSocket)

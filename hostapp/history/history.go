@@ -181,6 +181,13 @@ type Writer interface {
 	Record(ctx context.Context, events ...Event) error
 }
 
+// Syncer is a Writer that can make all durable at once.
+type Syncer interface {
+	// Sync returns once a loss of power can no longer take what Write, Series and
+	// Record have stored before it was called.
+	Sync(ctx context.Context) error
+}
+
 // Marker is a Writer that can end all its series at once.
 type Marker interface {
 	// MarkAll writes a stale marker into every series that has a value at its

@@ -105,6 +105,13 @@ func (j *Journal) Cursor(name string) uint64 {
 	return max(j.cursors[name], j.segments[0].first)
 }
 
+// Cursors are the names of the readers that have a position.
+func (j *Journal) Cursors() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Sorted(maps.Keys(j.cursors))
+}
+
 // SetCursor makes durable that a reader has dealt with all before a position,
 // which must be durable. Records that all cursors
 // are behind are given back, a file at a time.

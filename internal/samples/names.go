@@ -3,19 +3,22 @@ package samples
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/magneto-iiot/magneto/internal/journal"
 )
 
 // Names numbers texts for good: a text that was given a number has it after a
-// restart too, and no other text gets that number ever. It is used by one
-// goroutine at a time.
+// restart too, and no other text gets that number ever. Its methods may be
+// called from any goroutine.
 type Names struct {
 	journal *journal.Journal
-	ids     map[string]uint32
-	texts   map[uint32]string
-	bytes   int
-	dirty   bool
+
+	mu    sync.Mutex
+	ids   map[string]uint32 // guarded by mu
+	texts map[uint32]string // guarded by mu
+	bytes int               // guarded by mu
+	dirty bool              // guarded by mu
 }
 
 // NamesConfig says where names are kept. Dir or FS is required.
@@ -57,6 +60,8 @@ func (n *Names) add(id uint32, text string) {
 // ID returns the number of a text, from 1, which it gets if it has none. It is
 // durable after Sync.
 func (n *Names) ID(text string) (uint32, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if id, ok := n.ids[text]; ok {
 		return id, nil
 	}
@@ -71,16 +76,28 @@ func (n *Names) ID(text string) (uint32, error) {
 
 // Text returns what a number stands for.
 func (n *Names) Text(id uint32) (text string, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	text, ok = n.texts[id]
 	return text, ok
 }
 
 // Bytes is how long all texts are together.
-func (n *Names) Bytes() int { return n.bytes }
+func (n *Names) Bytes() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.bytes
+}
 
 // Sync makes durable what has got a number. Call it before a record that uses
 // the number is written: a number that is lost is given to another text.
 func (n *Names) Sync() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sync()
+}
+
+func (n *Names) sync() error {
 	if !n.dirty {
 		return nil
 	}
@@ -94,7 +111,9 @@ func (n *Names) Sync() error {
 // Forget forgets all names, when nothing refers to one any more. Their numbers
 // are not used again.
 func (n *Names) Forget() error {
-	if err := n.Sync(); err != nil {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.sync(); err != nil {
 		return err
 	}
 	if err := n.journal.SetCursor(forgotten, n.journal.Next()); err != nil {
