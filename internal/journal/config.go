@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// leastSegment is how small a file is made on a small disk, in bytes.
+const leastSegment = 128 << 10
+
 // WhenFull says what an Append does when a bound is reached.
 type WhenFull uint8
 
@@ -22,10 +25,10 @@ type Config struct {
 	Dir string // folder of its own, made if need be
 	FS  FS     // instead of Dir
 
-	SegmentBytes int64         // length of a file; 4 MiB if zero
+	SegmentBytes int64         // length of a file; 4 MiB if zero, less on a small disk
 	MaxBytes     int64         // of all files; 1 GiB if zero, at least two segments
 	MaxAge       time.Duration // records older than this are dropped; never if zero
-	MinFree      int64         // bytes of the disk that are left free; 64 MiB if zero
+	MinFree      int64         // bytes of the disk that are left free; 64 MiB if zero, at most a sixteenth of it
 	WhenFull     WhenFull
 	// OnDrop sees each record that goes because of a bound before every cursor
 	// has read it. It must not call the journal.

@@ -4,11 +4,13 @@ package journal
 
 import "syscall"
 
-// freeBytes is the room that a user without privileges has.
-func freeBytes(dir string) (int64, error) {
+// space is the room that a user without privileges has, and the size of the
+// disk.
+func space(dir string) (free, total int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // of another type on other systems
+	block := int64(s.Bsize) //nolint:unconvert // of another type on other systems
+	return int64(s.Bavail) * block, int64(s.Blocks) * block, nil
 }

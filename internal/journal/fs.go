@@ -18,8 +18,9 @@ type FS interface {
 	List() ([]string, error)
 	// Sync makes durable which files there are, under which names.
 	Sync() error
-	// Free is how many bytes more there is room for.
-	Free() (int64, error)
+	// Space is how many bytes more there is room for, and how many there are in
+	// all.
+	Space() (free, total int64, err error)
 }
 
 // File is an open file.
@@ -99,10 +100,10 @@ func (f folder) Sync() error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (f folder) Free() (int64, error) {
-	free, err := freeBytes(f.root.Name())
+func (f folder) Space() (free, total int64, err error) {
+	free, total, err = space(f.root.Name())
 	if errors.Is(err, errors.ErrUnsupported) {
-		return math.MaxInt64, nil
+		return math.MaxInt64, math.MaxInt64, nil
 	}
-	return free, err
+	return free, total, err
 }

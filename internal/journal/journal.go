@@ -58,10 +58,25 @@ func Open(c Config) (*Journal, error) {
 			return nil, fmt.Errorf("journal: %w", err)
 		}
 	}
-	if err := j.load(); err != nil {
+	err = j.fit()
+	if err == nil {
+		err = j.load()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: open %s: %w", c.Dir, err), j.closeFiles())
 	}
 	return j, nil
+}
+
+// fit makes files and what is left free no larger than suits a small disk.
+func (j *Journal) fit() error {
+	_, total, err := j.fs.Space()
+	if err != nil {
+		return err
+	}
+	j.cfg.SegmentBytes = min(j.cfg.SegmentBytes, max(total/32, leastSegment))
+	j.cfg.MinFree = min(j.cfg.MinFree, total/16)
+	return nil
 }
 
 func (j *Journal) load() error {
@@ -224,7 +239,7 @@ func (j *Journal) room(n int64) error {
 		return nil // the disk is asked once a segment
 	}
 	for {
-		free, err := j.fs.Free()
+		free, _, err := j.fs.Space()
 		if err != nil {
 			return fmt.Errorf("journal: free space: %w", err)
 		}

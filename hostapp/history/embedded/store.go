@@ -25,8 +25,9 @@ import (
 // turns, readers do not wait for them.
 //
 // A batch is durable against a kill of the process once Write has returned.
-// The write-ahead log is synced to disk only when a segment ends and on Close,
-// so a loss of power may cost the newest samples.
+// The write-ahead log is synced to disk only when a segment ends, by Sync and on
+// Close, so a loss of power may cost the samples since then: a host has them in
+// its journal.
 type Store struct {
 	cfg         Config
 	closing     *atomic.Bool
@@ -43,6 +44,7 @@ type Store struct {
 	devices     map[nodeKey]map[string]bool
 	newest      int64 // of the samples in the TSDB, ms
 	quarantined int   // rows
+	synced      map[string]synced
 	pruneAt     time.Time
 
 	settling sync.RWMutex // held by who moves samples from SQLite to the TSDB, and by who opens both
@@ -57,6 +59,7 @@ type Store struct {
 var (
 	_ history.Store  = (*Store)(nil)
 	_ history.Marker = (*Store)(nil)
+	_ history.Syncer = (*Store)(nil)
 )
 
 type nodeKey struct{ group, node string }

@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		"Catalog":         testCatalog,
 		"Events":          testEvents,
 		"UnknownHandle":   testUnknownHandle,
+		"Sync":            testSync,
 		"Law":             testLaw,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package historytest
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -262,4 +263,39 @@ func testConcurrentReads(t *testing.T, f *fixture) {
 	}
 	close(done)
 	wg.Wait()
+}
+
+// testSync opens a copy of the files as they are after Sync: all is there.
+func testSync(t *testing.T, f *fixture) {
+	s, ok := f.store.(history.Syncer)
+	if !ok {
+		t.Skip("skipped: the store is no history.Syncer")
+	}
+	number, text := key("number"), key("text")
+	hn, ht := f.series(number, sparkplug.TypeDouble), f.series(text, sparkplug.TypeString)
+	var numbers, texts []history.Point
+	for i := range 100 {
+		numbers = append(numbers, good(hn, at(float64(i)), sparkplug.Double(float64(i))))
+		texts = append(texts, good(ht, at(float64(i)), sparkplug.String(fmt.Sprint(i))))
+		f.write(written(2), numbers[i], texts[i])
+		if i%30 == 0 {
+			if err := s.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 { // the second time nothing has changed
+		if err := s.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	twin := *f
+	twin.o.Dir = t.TempDir()
+	if err := os.CopyFS(twin.o.Dir, os.DirFS(f.o.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	twin.start()
+	defer twin.stop()
+	twin.expect(number, numbers...)
+	twin.expect(text, texts...)
 }

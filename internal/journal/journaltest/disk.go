@@ -193,14 +193,14 @@ func (d *Disk) Sync() error {
 	return nil
 }
 
-// Free is what Limit leaves.
-func (d *Disk) Free() (int64, error) {
+// Space is what Limit leaves, and Limit.
+func (d *Disk) Space() (free, total int64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.limit == 0 {
-		return 1 << 40, d.op()
+		return 1 << 40, 1 << 40, d.op()
 	}
-	return d.limit - d.used(), d.op()
+	return d.limit - d.used(), d.limit, d.op()
 }
 
 func (d *Disk) used() (n int64) {

@@ -1,0 +1,419 @@
+package scenario_test
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/magneto-iiot/magneto/simulators/plc"
+)
+
+// The load of a chaos rig: so many tags, each changing so often.
+const (
+	chaosTags  = 200
+	chaosEvery = 100 * time.Millisecond
+)
+
+// rig is a plant of real processes, of which any may be killed: an agent that
+// reads a PLC, an MQTT server, a host with its history. What the agent's spool
+// has held is compared with what the history has in the end.
+type rig struct {
+	t          *testing.T
+	dir        string
+	mem        *plc.Memory
+	mqtt       string // address of the server, or of what is before it
+	plant      string // configurations
+	agent      string
+	http       string
+	edge, host *proc
+	truth      map[sampleAt]float64
+	ticks      *ticker
+	rand       *rand.Rand
+}
+
+// sampleAt is where a sample belongs.
+type sampleAt struct {
+	metric string
+	time   int64
+}
+
+// ticker changes all registers at once, again and again.
+type ticker struct {
+	mu    sync.Mutex
+	value uint16
+	stop  chan struct{}
+	done  sync.WaitGroup
+}
+
+func (k *ticker) now() uint16 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.value
+}
+
+func (k *ticker) run(mem *plc.Memory) {
+	tick := time.NewTicker(chaosEvery)
+	defer tick.Stop()
+	values := make([]uint16, chaosTags)
+	for {
+		select {
+		case <-k.stop:
+			return
+		case <-tick.C:
+		}
+		k.mu.Lock()
+		k.value++
+		for i := range values {
+			values[i] = k.value
+		}
+		k.mu.Unlock()
+		mem.SetRegisters(plc.Holding, 0, values...)
+	}
+}
+
+// newRig starts a plant around an MQTT server, which the agent reaches at via;
+// empty: directly.
+func newRig(t *testing.T, server, via string) *rig { return newRigOn(t, server, via, "") }
+
+// newRigOn is newRig with the agent's data in a folder.
+func newRigOn(t *testing.T, server, via, disk string) *rig {
+	via = cmp.Or(via, server)
+	r := &rig{t: t, dir: t.TempDir(), mem: plc.NewMemory(), mqtt: server, truth: map[sampleAt]float64{}, ticks: &ticker{stop: make(chan struct{})}, rand: rand.New(rand.NewPCG(1, 2))}
+	p, err := plc.ListenMemory(t.Context(), "127.0.0.1:0", r.mem)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = p.Close() })
+	port := freePort(t)
+	r.http = "http://127.0.0.1:" + port
+	r.plant = write(t, r.dir, "plant.yaml", fmt.Sprintf(`version: 1
+data_dir: plant
+mqtt: {servers: ["mqtt://%s"], keepalive: 5s}
+http: {listen: "127.0.0.1:%s"}
+`, server, port))
+	rows := bytes.NewBufferString("name,addr,type\n")
+	for i := range chaosTags {
+		fmt.Fprintf(rows, "T%d,hr:%d,UInt16\n", i, i)
+	}
+	write(t, r.dir, "tags.csv", rows.String())
+	r.agent = write(t, r.dir, "edge.yaml", fmt.Sprintf(`version: 1
+node: {group: G, id: E, data_dir: %q}
+mqtt: {servers: ["mqtt://%s"], primary_host: plant, keepalive: 10s}
+connections: {plc: {driver: modbus, url: "tcp://%s"}}
+devices: [{id: D, connection: plc, class: fast, csv: tags.csv}]
+`, cmp.Or(disk, "data"), via, p.Addr()))
+	r.ticks.done.Go(func() { r.ticks.run(r.mem) })
+	t.Cleanup(r.quiet)
+	r.startHost()
+	r.startEdge()
+	r.right()
+	return r
+}
+
+// get asks the host.
+func (r *rig) get(path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.http+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %d %.200s", path, res.StatusCode, body)
+	}
+	return body, err
+}
+
+// quiet has the equipment change no more.
+func (r *rig) quiet() {
+	select {
+	case <-r.ticks.stop:
+	default:
+		close(r.ticks.stop)
+	}
+	r.ticks.done.Wait()
+}
+
+func (r *rig) startHost() { r.host = start(r.t, program(r.t, "magneto"), "host", "-c", r.plant) }
+
+func (r *rig) startEdge() {
+	r.edge = start(r.t, program(r.t, "magneto-edge"), "run", "-c", r.agent, "--log", "warn")
+}
+
+// right waits until the host shows the device online with a value from after
+// the call, and returns how long that took.
+func (r *rig) right() time.Duration {
+	r.t.Helper()
+	begun, least := time.Now(), r.ticks.now()
+	until(r.t, "the host shows the device as it is", func() error {
+		var d struct {
+			Online  bool `json:"online"`
+			Metrics []struct {
+				Name  string          `json:"name"`
+				Value json.RawMessage `json:"value"`
+				Stale bool            `json:"stale"`
+			} `json:"metrics"`
+		}
+		body, err := r.get("/v1/nodes/G/E/devices/D")
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &d); err != nil {
+			return err
+		}
+		for _, m := range d.Metrics {
+			if m.Name != "T0" {
+				continue
+			}
+			if v, err := strconv.ParseUint(string(m.Value), 10, 16); err == nil && d.Online && !m.Stale && uint16(v) > least {
+				return nil
+			}
+		}
+		return fmt.Errorf("online %t, %d metrics", d.Online, len(d.Metrics))
+	})
+	return time.Since(begun)
+}
+
+// run lets the plant run for some scans, a random number up to most.
+func (r *rig) run(most int) {
+	r.t.Helper()
+	to := r.ticks.now() + uint16(1+r.rand.IntN(most))
+	until(r.t, "the equipment changes", func() error {
+		if now := r.ticks.now(); now < to {
+			return fmt.Errorf("at %d of %d", now, to)
+		}
+		return nil
+	})
+}
+
+// note adds to the truth what is in the spool now.
+func (r *rig) note() {
+	r.t.Helper()
+	out, err := exec.CommandContext(r.t.Context(), program(r.t, "magneto-edge"), "--json", "spool", "dump", "--all", "-c", r.agent).Output()
+	require.NoError(r.t, err)
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		var s struct {
+			Metric string  `json:"metric"`
+			Time   int64   `json:"time"`
+			Value  float64 `json:"value"`
+		}
+		require.NoError(r.t, json.Unmarshal(lines.Bytes(), &s))
+		at := sampleAt{s.Metric, s.Time}
+		if was, ok := r.truth[at]; ok && was != s.Value {
+			r.t.Errorf("the spool has %v and %v for %+v", was, s.Value, at)
+		}
+		r.truth[at] = s.Value
+	}
+}
+
+// delivered waits until the host has acknowledged all that is in the spool and
+// every store has it.
+func (r *rig) delivered() {
+	r.t.Helper()
+	until(r.t, "all that is in the spool has arrived", func() error {
+		out, err := exec.CommandContext(r.t.Context(), program(r.t, "magneto-edge"), "--json", "spool", "show", "-c", r.agent).Output()
+		if err != nil {
+			return err
+		}
+		var s struct {
+			Waiting, Samples, Unreadable int64
+		}
+		if err := json.Unmarshal(out, &s); err != nil {
+			return err
+		}
+		if s.Unreadable != 0 {
+			r.t.Errorf("%d records cannot be read", s.Unreadable)
+		}
+		if s.Waiting != 0 {
+			return fmt.Errorf("%d records, %d samples wait", s.Waiting, s.Samples)
+		}
+		return nil
+	})
+	until(r.t, "the history has all", func() error {
+		body, err := r.get("/metrics")
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(body, []byte("magneto_host_sink_behind_records{sink=\"history\"} 0\n")) {
+			return errors.New("records wait")
+		}
+		return nil
+	})
+}
+
+// losses are what the comparison of spool and history gives.
+type losses struct{ samples, lost, wrong, doubled int }
+
+func (l losses) String() string {
+	return fmt.Sprintf("%d samples: %d lost, %d doubled, %d with another value", l.samples, l.lost, l.doubled, l.wrong)
+}
+
+// compare ends the changes, waits until all has arrived and compares.
+func (r *rig) compare() losses {
+	r.t.Helper()
+	r.quiet()
+	r.delivered()
+	r.note()
+	stored := map[sampleAt]float64{}
+	l := losses{samples: len(r.truth)}
+	for i := range chaosTags {
+		name := fmt.Sprint("T", i)
+		q := url.Values{"query": {fmt.Sprintf(`sparkplug_value{metric=%q}[1d]`, name)}}
+		body, err := r.get("/prometheus/api/v1/query?" + q.Encode())
+		require.NoError(r.t, err)
+		var answer struct {
+			Data struct {
+				Result []struct {
+					Values [][2]any `json:"values"`
+				} `json:"result"`
+			} `json:"data"`
+		}
+		require.NoError(r.t, json.Unmarshal(body, &answer))
+		for _, s := range answer.Data.Result {
+			for _, v := range s.Values {
+				value, err := strconv.ParseFloat(v[1].(string), 64)
+				require.NoError(r.t, err)
+				at := sampleAt{name, int64(v[0].(float64)*1000 + 0.5)}
+				if _, twice := stored[at]; twice {
+					l.doubled++
+				}
+				stored[at] = value
+			}
+		}
+	}
+	for at, want := range r.truth {
+		switch got, ok := stored[at]; {
+		case !ok:
+			l.lost++
+		case got != want:
+			l.wrong++
+		}
+	}
+	return l
+}
+
+// kills is how often a part is killed: a few times, or as often as the
+// environment says.
+func kills(t *testing.T, few int) int {
+	n, err := strconv.Atoi(os.Getenv("MAGNETO_CHAOS"))
+	if err != nil {
+		t.Logf("%d kills; MAGNETO_CHAOS=60 for all", few)
+		return few
+	}
+	return n
+}
+
+// report prints a line of the table, and fails if anything was lost.
+func (r *rig) report(test, did string, worst, bound time.Duration) {
+	r.t.Helper()
+	l := r.compare()
+	r.t.Logf("chaos: | %s | %s | %s; right again within %.1f s, bound %.0f s |", test, did, l, worst.Seconds(), bound.Seconds())
+	if l.lost+l.wrong+l.doubled > 0 {
+		r.t.Errorf("%s", l)
+	}
+	if l.samples < 1000 {
+		r.t.Errorf("%d samples: this tests nothing", l.samples)
+	}
+	if worst > bound {
+		r.t.Errorf("right again after %v, want %v", worst, bound)
+	}
+}
+
+// TestChaosEdgeKill kills the agent, again and again, each time after it has
+// recovered.
+func TestChaosEdgeKill(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, chaosBroker(t).addr, "")
+	var worst time.Duration
+	n := kills(t, 4)
+	for range n {
+		r.run(30)
+		r.edge.kill()
+		r.note()
+		r.startEdge()
+		worst = max(worst, r.right())
+	}
+	r.report("edge kill -9", fmt.Sprintf("%d kills", n), worst, 3*time.Second)
+}
+
+// TestChaosHostKill kills the host and with it its history.
+func TestChaosHostKill(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, chaosBroker(t).addr, "")
+	var worst time.Duration
+	n := kills(t, 4)
+	for range n {
+		r.run(30)
+		r.host.kill()
+		r.startHost()
+		worst = max(worst, r.right())
+		r.note()
+	}
+	r.report("host and store kill -9", fmt.Sprintf("%d kills", n), worst, 10*time.Second)
+}
+
+// TestChaosBrokerKill kills the MQTT server, ours and one that is not.
+func TestChaosBrokerKill(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) *killable{"magneto": chaosBroker, "mosquitto": chaosMosquitto} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t)
+			r := newRig(t, b.addr, "")
+			var worst time.Duration
+			n := min(kills(t, 3), 20)
+			for range n {
+				r.run(110) // a session of less than 10 s would slow the next dial down
+				r.run(110)
+				b.proc.kill()
+				b.start()
+				worst = max(worst, r.right())
+				r.note()
+			}
+			r.report(name+" broker kill -9", fmt.Sprintf("%d kills", n), worst, 15*time.Second)
+		})
+	}
+}
+
+// killable is an MQTT server in a process of its own, which comes back at the
+// same address.
+type killable struct {
+	addr  string
+	proc  *proc
+	start func()
+}
+
+func chaosBroker(t *testing.T) *killable {
+	k := &killable{addr: "127.0.0.1:" + freePort(t)}
+	conf := write(t, t.TempDir(), "broker.yaml", fmt.Sprintf("version: 1\ndata_dir: broker\nbroker: {listen: %q}\n", k.addr))
+	k.start = func() { k.proc = start(t, program(t, "magneto"), "broker", "-c", conf) }
+	k.start()
+	return k
+}
+
+func chaosMosquitto(t *testing.T) *killable {
+	path := need(t, "MAGNETO_MOSQUITTO", "path of mosquitto")
+	port := freePort(t)
+	k := &killable{addr: "127.0.0.1:" + port}
+	conf := write(t, t.TempDir(), "mosquitto.conf", "listener "+port+" 127.0.0.1\nallow_anonymous true\n")
+	k.start = func() { k.proc = start(t, path, "-c", conf) }
+	k.start()
+	return k
+}
