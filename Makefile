@@ -40,7 +40,7 @@ check: test check-rest ## everything CI runs; prints what it skipped and why
 
 # check without its tests, which .ci/run has run already
 .PHONY: check-rest
-check-rest: lint build cross race conform real fuzz-smoke demo-check vuln
+check-rest: lint build cross race world conform real fuzz-smoke demo-check vuln
 	@echo "skipped: chaos: a slice of it ran with the real parts; make chaos runs it whole"
 	@echo "check: ok"
 
@@ -89,6 +89,10 @@ race:
 .PHONY: real
 real: build
 	@.ci/real
+
+.PHONY: world
+world: ## play 20,000 seeds of the simulated plant; minutes
+	MAGNETO_SEEDS=20000 go test -count=1 -timeout 30m -run '^TestWorld$$' ./simulators/world -v | grep -E '^(ok|FAIL|panic)|world:|seed|faults'
 
 .PHONY: chaos
 chaos: build ## kill, cut, stop and starve the real programs, count what is lost; a quarter of an hour

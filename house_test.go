@@ -66,6 +66,7 @@ var house = []row{
 	{pkg: "hostapp/history/historytest", may: []string{"sparkplug", "hostapp/history"}},
 	{pkg: "hostapp/history/*", may: []string{"sparkplug", "hostapp/history"}},
 	{pkg: "simulators/process", pure: true},
+	{pkg: "simulators/world", may: []string{"sparkplug", "sparkplug/session", "internal/journal", "internal/journal/journaltest", "internal/samples"}},
 	{pkg: "simulators/*", may: []string{"simulators/process", "sparkplug", "sparkplug/session", "edgenode", "edgenode/driver", "internal/mqtt"}},
 	{pkg: "cmd/*", may: []string{"*"}},
 }

@@ -221,11 +221,7 @@ func (s *spool) syncEvery(ctx context.Context, every time.Duration) {
 
 // waiting is how many records have not arrived.
 func (s *spool) waiting() uint64 {
-	n := s.journal.Load().Next() - 1
-	for _, d := range s.delivery.Delivered() {
-		n -= min(d.To, s.journal.Load().Next()) - max(d.From, 1)
-	}
-	return n
+	return s.delivery.Waiting()
 }
 
 // read calls f with the records of a span, until it returns false, and returns
@@ -279,7 +275,7 @@ func (s *spool) save(now time.Time, last bool) {
 	low := s.delivery.Low()
 	if low != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
 		s.saved, s.savedAt = low, now
-		if err := writeDelivered(s.dir, s.delivery.Delivered()); err != nil {
+		if err := writeDelivered(s.dir, s.delivery.Delivered(s.journal.Load().Durable())); err != nil {
 			s.complain("spool: what has arrived cannot be noted: after a restart it is sent again", err)
 		}
 	}

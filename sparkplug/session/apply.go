@@ -58,12 +58,18 @@ func since(p *sparkplug.Payload) int64 {
 }
 
 // oldBirth says whether an NBIRTH is a copy of the last one, or older, and why
-// it is to be dropped. As with late, times count only for a while.
+// it is to be dropped. As with late, times count only for a while, and not at
+// all when births are numbered: the clock may have been set back.
 func (n *Node) oldBirth(ev *NodeEvent, bdSeq uint64) Cause {
 	p := ev.Payload
+	number, _ := announced(p)
 	switch {
 	case !n.born || n.state == NodeUnknown || !p.HasTimestamp || ev.At-n.turned > n.host.cfg.LateWindow:
 		return CauseNone
+	case number > n.number && n.number != 0:
+		return CauseNone
+	case number < n.number && number != 0:
+		return CauseLate
 	case p.Timestamp < n.stamp && bdSeq != (n.bdSeq+1)%256:
 		return CauseLate // and not the next session of a node that lost its clock
 	case p.Timestamp == n.stamp && bdSeq == n.bdSeq:
@@ -105,9 +111,11 @@ func (n *Node) death(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 		d.BdSeq = bdSeq
 		return append(fx, d)
 	}
+	if n.state == NodeOnline {
+		n.ask.at = 0
+	} // else it may be the late will of a session before one that the host has missed: the request stands
 	fx = n.devicesOff(ev.At, CauseDeath, fx)
 	n.state, n.unsure, n.hasPrev, n.turned, n.resume = NodeOffline, false, false, ev.At, false
-	n.ask.at = 0
 	fx = append(fx, NodeEffect{Do: NodeDoOffline, Cause: CauseDeath, At: ev.At, BdSeq: n.bdSeq})
 	if len(n.held) != 0 {
 		fx = n.keepSince(n.applied+1, early, ev.At, fx)

@@ -58,6 +58,7 @@ type Delivery struct {
 	flight []inFlight // by Count
 	doubt  []inFlight // of births before on the same connection, when nobody acknowledges
 	count  uint64     // of the next message
+	stamp  int64      // of the last message
 	stamps [256]int64 // of the last messages, by Count modulo 256
 	acks   bool
 	weight int   // of what is in flight
@@ -100,8 +101,26 @@ func (d *Delivery) Low() uint64 {
 	return max(d.done[0].To, 1)
 }
 
-// Delivered is what to keep over a restart, besides Low. It belongs to d.
-func (d *Delivery) Delivered() Spans { return d.done }
+// Delivered is what to keep over a restart: what is delivered of the records
+// before a position, which must be durable. A loss of power takes those that are
+// not, and others get their positions, which must not count as delivered.
+func (d *Delivery) Delivered(durable uint64) (out Spans) {
+	for _, s := range d.done {
+		if s.To = min(s.To, durable); s.From < s.To {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Waiting is how many of the records before Next are not delivered.
+func (d *Delivery) Waiting() uint64 {
+	n := d.next - 1
+	for _, s := range d.done {
+		n -= min(s.To, d.next) - min(max(s.From, 1), d.next)
+	}
+	return n
+}
 
 // Acks says whether the host is known to acknowledge; it is worth keeping over
 // a restart.
@@ -132,12 +151,17 @@ func (d *Delivery) Born(birth uint64, again bool, at int64) {
 	d.scan = d.Low()
 }
 
-// Stamp returns the timestamp for the payload of the next message: at, or a
-// little later when the messages 256, 512 and so on before had that.
+// Stamp returns the timestamp for the payload of the next message: at, or that
+// of the message before when the clock was set back, for hosts tell by it what
+// is late; a little more when the messages 256, 512 and so on before had that.
+// That of an NBIRTH is later than all before it.
 func (d *Delivery) Stamp(at int64) int64 {
-	const near = 1000 // ms; what is further ahead was before the clock was set back
-	if last := d.stamps[d.count%256]; last >= at && last-at < near {
+	at = max(at, d.stamp)
+	if last := d.stamps[d.count%256]; last >= at {
 		return last + 1
+	}
+	if d.count == 0 && at == d.stamp {
+		return at + 1
 	}
 	return at
 }
@@ -146,6 +170,7 @@ func (d *Delivery) Stamp(at int64) int64 {
 // with the timestamp of Stamp and the records at those positions. Its weight is
 // the runner's, for Weight.
 func (d *Delivery) Sent(stamp int64, weight int, spans ...Span) {
+	d.stamp = stamp
 	m := inFlight{stamp: stamp, weight: weight}
 	d.weight += weight
 	if len(spans) == 1 {
@@ -159,7 +184,6 @@ func (d *Delivery) Sent(stamp int64, weight int, spans ...Span) {
 	d.sent = d.sent.bound(d.cfg.MaxSpans)
 	if len(d.flight) >= d.cfg.MaxFlight {
 		d.unsend(&d.flight[0])
-		d.weight -= d.flight[0].weight
 		d.flight = d.flight[1:]
 		d.base++
 	}
@@ -174,7 +198,8 @@ func (d *Delivery) unsend(m *inFlight) {
 		d.sent = d.sent.Remove(s)
 		d.scan = min(d.scan, s.From)
 	})
-	m.spans, m.one = nil, Span{}
+	d.weight -= m.weight
+	m.spans, m.one, m.weight = nil, Span{}, 0
 }
 
 func (m *inFlight) each(f func(Span)) {
@@ -231,7 +256,6 @@ func (d *Delivery) Acked(p Position, host string, at int64) Verdict {
 	d.acks = true
 	for i := range d.doubt { // it will be told
 		d.unsend(&d.doubt[i])
-		d.weight -= d.doubt[i].weight
 	}
 	d.doubt = nil
 	d.arrived(int(p.Count - d.base + 1))

@@ -111,8 +111,11 @@ func (n *Node) Step(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	case NodeHostLost:
 		return n.hostLost(ev.At, fx)
 	case NodeHostBack:
-		if n.state == NodeOffline || n.state == NodeUnknown && n.born {
+		switch {
+		case n.state == NodeOffline, n.state == NodeUnknown && n.born:
 			return n.want(ev.At, CauseHostLost, fx)
+		case n.state == NodeUnknown: // heard before, but never born
+			n.wantLater(ev.At, CauseHostLost)
 		}
 	case NodeExpected:
 		switch {
