@@ -97,8 +97,8 @@ world: ## play 20,000 seeds of the simulated plant; minutes
 .PHONY: chaos
 chaos: build ## kill, cut, stop and starve the real programs, count what is lost; a quarter of an hour
 	MAGNETO_CHAOS=60 MAGNETO_BIN=$(CURDIR)/bin MAGNETO_MOSQUITTO=$$(PATH=$$PATH:/usr/sbin type -P mosquitto) \
-		go test -count=1 -timeout 60m -run '^TestChaos' ./simulators/scenario -v | \
-		grep -oE 'chaos: \|.*|skipped: .*|^(ok|FAIL|panic).*|^ *--- FAIL.*|Error:.*'
+		go test -count=1 -timeout 60m -run '^Test(Chaos|AgentOutage)' ./simulators/scenario ./edgenode -v | \
+		grep -oE 'chaos: \|.*|[0-9]+ h: .*|skipped: .*|^(ok|FAIL|panic).*|^ *--- FAIL.*|Error:.*'
 
 .PHONY: conform
 conform: build ## examine edge node, host and broker as built; plant faults and want each found; minutes

@@ -156,6 +156,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		Servers: len(a.plan.cfg.MQTT.Servers), NextBdSeq: k.data.NextBdSeq, MQTT5: true,
 		Seed: uint64(time.Now().UnixNano()),
 	})
+	a.alias = firstAlias(a.plan, k.data.Births)
 	a.makeDevices(a.plan)
 	for _, d := range a.devices {
 		if d.ready {
@@ -172,6 +173,16 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.log.Error("spool: not closed in order", "err", err)
 	}
 	return nil
+}
+
+// firstAlias is another after each start, so that a host that has missed the
+// births does not take values for those of other metrics.
+func firstAlias(p *plan, births uint64) uint64 {
+	n := len(p.node.metrics)
+	for _, d := range p.devices {
+		n += len(d.metrics)
+	}
+	return 1 + births%16*uint64(n)
 }
 
 // ackHost is the host whose acknowledgements count; empty: nobody's.

@@ -164,6 +164,7 @@ type server struct {
 	sent    []string // one line a message; see line
 	metrics []told   // of all data messages
 	last    session.Position
+	message func(mqtt.Message) // instead of sent and metrics
 	aliases map[string]uint64
 	filters []mqtt.Filter
 }
@@ -215,6 +216,10 @@ func (w *wire) Publish(ctx context.Context, m mqtt.Message) error {
 		return err
 	}
 	if w.s.lossy {
+		return nil
+	}
+	if w.s.message != nil {
+		w.s.message(m)
 		return nil
 	}
 	var p sparkplug.Payload

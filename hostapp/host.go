@@ -72,6 +72,9 @@ func (h *Host) Run(ctx context.Context) error {
 		behind.Go(func() { h.ingest.run(written) })
 	}
 	h.restore()
+	if h.ingest != nil {
+		h.ingest.catchUp(ctx)
+	}
 	h.expect(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { watching = h.watch.Run(work) })

@@ -338,6 +338,26 @@ func (in *ingest) pass(ctx context.Context, l *load, last <-chan struct{}) {
 	}
 }
 
+// patientSinks is how long a start waits for the history to have what an earlier
+// run left in the journal.
+const patientSinks = 5 * time.Second
+
+// catchUp waits until the history knows of all nodes that the journal does,
+// cannot be written, or takes too long.
+func (in *ingest) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patientSinks)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for in.journal != nil && in.sinks[0].behind.Load() > 0 && !in.sinks[0].failing.Load() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // refused is how many series stores have refused.
 func (in *ingest) refused() (n uint64) {
 	for _, s := range in.sinks {

@@ -152,6 +152,7 @@ func TestStoreIsDown(t *testing.T) {
 		}
 		p.stop()
 		p.start(journal)
+		time.Sleep(time.Second) // it tries to bring the history up to date first
 		e.born("plant")
 		e.tell(30)
 		time.Sleep(time.Minute)

@@ -36,6 +36,7 @@ func newSink(s Sink, c Config, in *intake) *sink {
 	out := &sink{name: s.Name, log: c.Log.With("sink", s.Name), now: c.Now, writer: newHistoryWriter(s.Store, c), intake: in, wake: make(chan struct{}, 1)}
 	if in != nil {
 		out.next = in.journal.Cursor(s.Name)
+		out.behind.Store(int64(in.journal.Next() - out.next))
 		out.decoder = decoder{names: in.names.Text, forms: map[uint32]*form{}, told: map[uint32]uint32{}}
 	}
 	return out
@@ -98,7 +99,7 @@ func (s *sink) one(ctx context.Context, l *load) bool {
 		clear(l.rows)
 		clear(l.marks)
 	}
-	s.next = next
+	s.next = max(next, s.next)
 	s.behind.Store(int64(s.intake.journal.Next() - next))
 	s.save(false)
 	return some

@@ -57,9 +57,7 @@ func TestChaosHalfOpen(t *testing.T) {
 		p.HalfOpen()
 		begun := time.Now()
 		seen = max(seen, r.offline(25*time.Second))
-		for time.Since(begun) < 30*time.Second {
-			r.run(10)
-		}
+		r.runFor(30*time.Second - time.Since(begun))
 		p.Heal()
 		worst = max(worst, r.right())
 		r.note()

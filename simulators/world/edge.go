@@ -36,6 +36,7 @@ type edge struct {
 	current  [metrics]taken
 	last     [metrics]int64 // time of the newest sample
 	out      outgoing
+	first    uint64  // births before this life
 	late     []taken // BugAppendLate
 	stamps   []int64 // by count, for BugIgnoreStamp
 	bornIn   uint32
@@ -91,6 +92,7 @@ func (e *edge) start() {
 		return
 	}
 	e.w.ledger.reopened(e)
+	e.first = e.kept.Births
 	next := e.kept.Next
 	if e.w.bug(BugVolatileBdSeq) {
 		next = 0
@@ -269,8 +271,9 @@ func bdSeq(n uint8) sparkplug.Metric {
 	return sparkplug.Metric{Name: sparkplug.MetricBdSeq, Value: sparkplug.Int(sparkplug.TypeInt64, int64(n))}
 }
 
-// alias of a metric is another after each start.
-func (e *edge) alias(metric int) uint64 { return uint64(1 + (metric+e.life)%metrics) }
+// alias of a metric is another after each start, as the agent has it: a host that
+// has missed the births does not know it.
+func (e *edge) alias(metric int) uint64 { return 1 + e.first%16*metrics + uint64(metric) }
 
 func (e *edge) publish(fx *session.EdgeEffect) {
 	stamp := e.delivery.Stamp(e.clock())

@@ -246,7 +246,11 @@ func (h *host) values(i int, fx *session.NodeEffect) {
 		}
 		name := fx.Shape.Def(slot).Name
 		if h.w.bug(BugOlderAlias) && m.Name == "" {
-			name = shape.Def(shape.ByAlias(m.Alias)).Name
+			old := shape.ByAlias((m.Alias-1)%metrics + 1)
+			if old == session.NoSlot {
+				old = uint32(m.Alias % metrics)
+			}
+			name = shape.Def(old).Name
 		}
 		metric := int(name[1] - '0')
 		t := taken{metric: metric, time: m.Timestamp, value: m.Value.Int()}

@@ -1,0 +1,81 @@
+package scenario_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/magneto-iiot/magneto/simulators/fleet"
+)
+
+// TestChaosRebirthStorm restarts the host of a thousand edge nodes: after a kill
+// it asks each for its births, at most 50 a second; after a stop in good order
+// it asks nobody that goes on where it was.
+func TestChaosRebirthStorm(t *testing.T) {
+	const nodes, metrics = 1000, 100
+	b := chaosBroker(t)
+	f, err := fleet.New(fleet.Config{Server: "mqtt://" + b.addr, Nodes: nodes, Metrics: metrics, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	port := freePort(t)
+	r := &rig{t: t, http: "http://127.0.0.1:" + port}
+	r.plant = write(t, t.TempDir(), "plant.yaml", fmt.Sprintf("version: 1\ndata_dir: plant\nmqtt: {servers: [\"mqtt://%s\"]}\nhttp: {listen: \"127.0.0.1:%s\"}\n", b.addr, port))
+	r.startHost()
+	r.host.err.await(t, `msg=ready`) // it cannot know of nodes that it has never heard
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = f.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	online := regexp.MustCompile(`(?m)^magneto_host_nodes_online (\d+)$`)
+	all := func() time.Duration {
+		begun := time.Now()
+		untilWithin(t, time.Minute, "all nodes are online", func() error {
+			body, err := r.get("/metrics")
+			if err != nil {
+				return err
+			}
+			m := online.FindSubmatch(body)
+			if m == nil {
+				return errors.New("no count")
+			}
+			if n, err := strconv.Atoi(string(m[1])); err != nil || n != nodes {
+				return fmt.Errorf("%s nodes", m[1])
+			}
+			return nil
+		})
+		return time.Since(begun)
+	}
+	all()
+	stored := regexp.MustCompile(`(?m)^magneto_host_history_written_total (\d+)`)
+	until(t, "the births are stored", func() error {
+		body, err := r.get("/metrics")
+		if m := stored.FindSubmatch(body); err == nil && (m == nil || len(m[1]) < len("100000")) {
+			err = errors.New("not all")
+		}
+		return err
+	})
+	f.Forget()
+	r.host.kill()
+	r.startHost()
+	took, s := all(), f.Stats()
+	t.Logf("chaos: | host killed over %d nodes of %d metrics | all right within %.1f s, bound 30 s; %d asked, at most %d within a second, bound 50 |", nodes, metrics, took.Seconds(), s.Asked, s.AskedMost)
+	if took > 30*time.Second || s.AskedMost > 55 || s.Asked < nodes {
+		t.Errorf("%v; %+v", took, s)
+	}
+	f.Forget()
+	r.host.stop()
+	r.startHost()
+	r.host.err.await(t, `msg=ready`)
+	f.Speak()
+	took, s = all(), f.Stats()
+	t.Logf("chaos: | host stopped in order over %d nodes | all right within %.1f s; %d asked, want none |", nodes, took.Seconds(), s.Asked)
+	if s.Asked != 0 {
+		t.Errorf("%+v", s)
+	}
+}
