@@ -6,11 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/magneto-iiot/magneto/broker"
 )
 
 // buffer is a bytes.Buffer for several goroutines.
@@ -149,6 +152,22 @@ func TestSimPLC(t *testing.T) {
 	var points []struct{ Name, Table, Type string }
 	if !sim.Scan() || json.Unmarshal(sim.Bytes(), &points) != nil || len(points) == 0 || points[0].Name != "SetSpeed" {
 		t.Errorf("register map: %q", sim.Text())
+	}
+}
+
+func TestSimFleet(t *testing.T) {
+	b, err := broker.New(broker.Config{Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() { defer close(served); _ = b.Run(ctx) }()
+	defer func() { cancel(); <-served }()
+	code, out, errs := invoke(t.Context(), "sim", "fleet", "--mqtt", "mqtt://"+b.Addr(), "--nodes", "5", "--every", "10ms", "--for", "2s", "--json")
+	var got map[string]int
+	if code != exitOK || json.Unmarshal([]byte(out), &got) != nil || got["births"] != 5 || got["samples"] < 100 || got["samples"] != 10*got["messages"] {
+		t.Errorf("code %d, %s %s", code, out, errs)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 func (a *app) simCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "sim", Short: "Run simulators", RunE: a.begin(group)}
-	cmd.AddCommand(a.simPLCCmd())
+	cmd.AddCommand(a.simPLCCmd(), a.simFleetCmd())
 	return cmd
 }
 
