@@ -97,6 +97,7 @@ world: ## play 20,000 seeds of the simulated plant; minutes
 .PHONY: chaos
 chaos: build ## kill, cut, stop and starve the real programs, count what is lost; a quarter of an hour
 	MAGNETO_CHAOS=60 MAGNETO_BIN=$(CURDIR)/bin MAGNETO_MOSQUITTO=$$(PATH=$$PATH:/usr/sbin type -P mosquitto) \
+		MAGNETO_INFLUXD=$$(GOBIN=$(CURDIR)/bin/tools go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10 && echo $(CURDIR)/bin/tools/influxd) \
 		go test -count=1 -timeout 60m -run '^Test(Chaos|AgentOutage)' ./simulators/scenario ./edgenode -v | \
 		grep -oE 'chaos: \|.*|[0-9]+ h: .*|skipped: .*|^(ok|FAIL|panic).*|^ *--- FAIL.*|Error:.*'
 

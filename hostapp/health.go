@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/magneto-iiot/magneto/hostapp/history"
 	"github.com/magneto-iiot/magneto/internal/metrics"
 )
 
@@ -97,6 +98,16 @@ func (h *Host) gatherHistory(counter func(string, string, uint64, ...metrics.Lab
 	counter("history_refused_series_total", "Series that the history refused.", h.ingest.refused())
 	for _, s := range h.ingest.sinks {
 		gauge("sink_behind_records", "Records of the journal that a store has not got yet.", float64(s.behind.Load()), metrics.Label{Name: "sink", Value: s.name})
+	}
+	for _, s := range h.cfg.Sinks {
+		of, ok := s.Store.(interface{ Stats() history.Stats })
+		if !ok {
+			continue
+		}
+		st, label := of.Stats(), metrics.Label{Name: "sink", Value: s.Name}
+		counter("sink_written_total", "Samples and markers that a store outside has taken.", uint64(st.Written+st.Markers), label)
+		counter("sink_rejected_total", "Samples and events that a store outside has refused; they are in its dead-letter file.", uint64(st.Rejected), label)
+		counter("sink_dead_letters_dropped_total", "Of these, how many its full dead-letter file had no room for.", uint64(st.DeadLettersDropped), label)
 	}
 	if j := h.ingest.journal; j != nil {
 		gauge("journal_bytes", "Bytes of the journal.", float64(j.journal.Stats().Bytes))

@@ -201,9 +201,7 @@ func (d *demoPlant) close() error {
 	if d.plc != nil {
 		errs = append(errs, d.plc.Close())
 	}
-	if d.host.store != nil {
-		errs = append(errs, d.host.close())
-	}
+	errs = append(errs, d.host.close())
 	if d.http != nil {
 		_ = d.http.Close() // served, it is closed already
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/magneto-iiot/magneto/hostapp"
+	"github.com/magneto-iiot/magneto/hostapp/history/influx"
 	"github.com/magneto-iiot/magneto/internal/config"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 )
@@ -46,15 +48,18 @@ type plantBroker struct {
 type plantHistory struct {
 	Embedded hostapp.EmbeddedSection `yaml:"embedded" doc:"the store in the process"`
 	Journal  hostapp.JournalSection  `yaml:"journal" doc:"what is kept on disk until it is stored for good"`
-	Influx   plantInflux             `yaml:"influx" doc:"not in this version: leave url empty"`
+	Influx   plantInflux             `yaml:"influx" doc:"a database beside it that gets the same: InfluxDB 1.8, 2, 3 or VictoriaMetrics"`
 }
 
 type plantInflux struct {
-	URL       string        `yaml:"url"`
-	Org       string        `yaml:"org"`
-	Bucket    string        `yaml:"bucket"`
-	Token     config.Secret `yaml:"token"`
-	TokenFile string        `yaml:"token_file"`
+	URL       string        `yaml:"url" doc:"http://host:8086 or https://host; empty: none"`
+	Org       string        `yaml:"org" doc:"of InfluxDB 2"`
+	Bucket    string        `yaml:"bucket" doc:"of InfluxDB 1.8: database/retention-policy"`
+	Token     config.Secret `yaml:"token" doc:"of InfluxDB 1.8: user:password"`
+	TokenFile string        `yaml:"token_file" doc:"file that holds the token"`
+	CA        string        `yaml:"ca" doc:"PEM file of the authorities that may sign the server's certificate"`
+	Gzip      bool          `yaml:"gzip" doc:"compress what is sent"`
+	Insecure  bool          `yaml:"insecure" doc:"allow http:// to other machines"`
 }
 
 type plantServices struct {
@@ -98,9 +103,7 @@ func checkPlant(p *plant, c *config.Checker) {
 	checkListen(c, "broker.listen", p.Broker.Listen)
 	checkListen(c, "broker.websocket", p.Broker.WebSocket)
 	checkServices(&p.Services, c)
-	if p.History.Influx.URL != "" {
-		c.Faultf("history.influx.url", "InfluxDB is not in this version: leave it empty")
-	}
+	checkInflux(&p.History.Influx, c)
 	if len(p.Auth) > 0 {
 		c.Faultf("auth", "users and tokens are not in this version: leave it empty")
 	}
@@ -131,6 +134,31 @@ func checkTLS(m *plantMQTT, c *config.Checker) {
 		}
 		c.Faultf(path, "%s", strings.TrimPrefix(err.Error(), "mqtt: "))
 	}
+}
+
+func checkInflux(i *plantInflux, c *config.Checker) {
+	i.CA = c.Resolve(i.CA)
+	if i.URL == "" {
+		return
+	}
+	switch err := influx.CheckURL(i.URL); {
+	case err != nil:
+		c.Faultf("history.influx.url", "%s", strings.TrimPrefix(err.Error(), "influx: "))
+	case !i.Insecure && plainElsewhere(i.URL):
+		c.Faultf("history.influx.url", "%s is another machine: use https://, or say insecure: true", i.URL)
+	}
+	if i.Bucket == "" {
+		c.Faultf("history.influx.bucket", "name the bucket, or of InfluxDB 1.8 database/retention-policy")
+	}
+	if _, err := mqtt.LoadTLS(i.CA, "", ""); err != nil {
+		c.Faultf("history.influx.ca", "%s", strings.TrimPrefix(err.Error(), "mqtt: ca: "))
+	}
+}
+
+// plainElsewhere says whether an address is http:// on another machine.
+func plainElsewhere(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "http" && !loopback(u.Hostname())
 }
 
 func checkServices(s *plantServices, c *config.Checker) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/magneto-iiot/magneto/broker"
 	"github.com/magneto-iiot/magneto/hostapp"
 	"github.com/magneto-iiot/magneto/hostapp/history/embedded"
+	"github.com/magneto-iiot/magneto/hostapp/history/influx"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 )
 
@@ -204,13 +206,18 @@ func (a *app) sayReady(h *hostapp.Host) func(context.Context) error {
 	}
 }
 
-// host is a host with the store under it.
+// host is a host with the stores under it.
 type host struct {
 	*hostapp.Host
-	store *embedded.Store
+	stores []io.Closer
 }
 
-func (h host) close() error { return h.store.Close() }
+func (h host) close() (err error) {
+	for _, s := range h.stores {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
 
 func openHost(p *plant, servers []hostapp.Server, log *slog.Logger) (host, error) {
 	if err := os.MkdirAll(p.DataDir, 0o750); err != nil {
@@ -228,9 +235,29 @@ func openHost(p *plant, servers []hostapp.Server, log *slog.Logger) (host, error
 	c.Servers, c.History, c.Prometheus, c.Log = servers, store, store.PrometheusHandler(), log
 	c.Journal, c.JournalBytes = filepath.Join(p.dir("host"), "journal"), int64(p.History.Journal.MaxBytes)
 	c.Births = filepath.Join(p.dir("host"), "births")
-	h, err := hostapp.New(c)
-	if err != nil {
-		return host{}, errors.Join(err, store.Close())
+	h := host{stores: []io.Closer{store}}
+	if p.History.Influx.URL != "" {
+		sink, err := openInflux(p, log)
+		if err != nil {
+			return host{}, errors.Join(err, h.close())
+		}
+		h.stores = append(h.stores, sink)
+		c.Sinks = append(c.Sinks, hostapp.Sink{Name: "influx", Store: sink})
 	}
-	return host{h, store}, nil
+	if h.Host, err = hostapp.New(c); err != nil {
+		return host{}, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func openInflux(p *plant, log *slog.Logger) (*influx.Store, error) {
+	i := p.History.Influx
+	tls, err := mqtt.LoadTLS(i.CA, "", "")
+	if err != nil {
+		return nil, &exitError{exitConfig, fmt.Errorf("history.influx: %w", err)}
+	}
+	return influx.Open(influx.Config{
+		URL: i.URL, Org: i.Org, Bucket: i.Bucket, Token: i.Token.Reveal(), TLS: tls, Gzip: i.Gzip,
+		DeadLetters: filepath.Join(p.dir("host"), "deadletters", "influx.jsonl"), Log: log,
+	})
 }

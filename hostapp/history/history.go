@@ -104,6 +104,7 @@ type WriteResult struct {
 	Quarantined int // further in the future than the tolerance
 	Expired     int // older than the retention: refused
 	Invalid     int // a value of unknown or unstorable type: refused
+	Rejected    int // refused by a database outside, kept as a dead letter
 }
 
 // Add adds o to r.
@@ -115,6 +116,7 @@ func (r *WriteResult) Add(o WriteResult) {
 	r.Quarantined += o.Quarantined
 	r.Expired += o.Expired
 	r.Invalid += o.Invalid
+	r.Rejected += o.Rejected
 }
 
 // Kind is the kind of an Event.
@@ -249,6 +251,8 @@ type Stats struct {
 	QuarantineDropped int // quarantined samples dropped because the table was full
 	Series            int // series in the catalogue
 	QuarantineSize    int // samples in quarantine now
+
+	DeadLettersDropped int // of Rejected: only counted, since the dead-letter file was full
 }
 
 // Store is a whole store.

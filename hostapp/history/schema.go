@@ -39,6 +39,7 @@ const (
 	LabelTemplate = "template"
 	LabelHost     = "host"
 	LabelReason   = "reason"
+	LabelKind     = "kind"
 )
 
 // The names of the line protocol. The tags are LabelGroup, LabelNode,
@@ -53,6 +54,12 @@ const (
 	FieldString   = "s" // String, Text, UUID, and JSON of all else
 	FieldQuality  = "q" // integer, see Point.Quality
 	FieldTemplate = "t" // name of the template definition
+
+	// MeasurementEvent has the events, with the tags LabelGroup, LabelNode (of
+	// STATE: LabelHost), LabelDevice and LabelKind.
+	MeasurementEvent = "sparkplug_event"
+	FieldBdSeq       = "bdseq"  // Event.BdSeq, an integer
+	FieldDetail      = "detail" // Event.Detail, a string
 )
 
 // MetricHelp says what each Prometheus metric is: its type as the Prometheus

@@ -96,6 +96,11 @@ func newRig(t *testing.T, server, via string) *rig { return newRigOn(t, server, 
 
 // newRigOn is newRig with the agent's data in a folder.
 func newRigOn(t *testing.T, server, via, disk string) *rig {
+	return newRigWith(t, server, via, disk, "")
+}
+
+// newRigWith is newRigOn with more in the configuration of the plant side.
+func newRigWith(t *testing.T, server, via, disk, more string) *rig {
 	via = cmp.Or(via, server)
 	r := &rig{t: t, dir: t.TempDir(), mem: plc.NewMemory(), mqtt: server, truth: map[sampleAt]float64{}, ticks: &ticker{stop: make(chan struct{})}, rand: rand.New(rand.NewPCG(1, 2))}
 	p, err := plc.ListenMemory(t.Context(), "127.0.0.1:0", r.mem)
@@ -107,7 +112,7 @@ func newRigOn(t *testing.T, server, via, disk string) *rig {
 data_dir: plant
 mqtt: {servers: ["mqtt://%s"], keepalive: 5s}
 http: {listen: "127.0.0.1:%s"}
-`, server, port))
+%s`, server, port, more))
 	rows := bytes.NewBufferString("name,addr,type\n")
 	for i := range chaosTags {
 		fmt.Fprintf(rows, "T%d,hr:%d,UInt16\n", i, i)
@@ -198,7 +203,13 @@ func (r *rig) right() time.Duration {
 // run lets the plant run for some scans, a random number up to most.
 func (r *rig) run(most int) {
 	r.t.Helper()
-	to := r.ticks.now() + uint16(1+r.rand.IntN(most))
+	r.changes(1 + r.rand.IntN(most))
+}
+
+// changes lets the equipment change n times.
+func (r *rig) changes(n int) {
+	r.t.Helper()
+	to := r.ticks.now() + uint16(n)
 	until(r.t, "the equipment changes", func() error {
 		if now := r.ticks.now(); now < to {
 			return fmt.Errorf("at %d of %d", now, to)
@@ -251,12 +262,18 @@ func (r *rig) delivered() {
 		}
 		return nil
 	})
-	until(r.t, "the history has all", func() error {
+	r.sunk("history")
+}
+
+// sunk waits until a store has all that the host has taken in.
+func (r *rig) sunk(sink string) {
+	r.t.Helper()
+	until(r.t, "the store has all", func() error {
 		body, err := r.get("/metrics")
 		if err != nil {
 			return err
 		}
-		if !bytes.Contains(body, []byte("magneto_host_sink_behind_records{sink=\"history\"} 0\n")) {
+		if !bytes.Contains(body, fmt.Appendf(nil, "magneto_host_sink_behind_records{sink=%q} 0\n", sink)) {
 			return errors.New("records wait")
 		}
 		return nil
