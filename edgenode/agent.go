@@ -134,13 +134,18 @@ func (a *Agent) Stats() Stats { return a.count.snapshot() }
 // a graceful stop.
 func (a *Agent) Run(ctx context.Context) error {
 	defer close(a.done)
-	k, err := openDisk(a.plan.cfg.Node.DataDir)
+	files, err := openFiles(a.plan.cfg.Node.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = files.close() }() // what is in them is durable already
+	k, err := openDisk(files.state)
 	if err != nil {
 		return err
 	}
 	a.disk = k
 	ackHost := a.ackHost()
-	a.spool, err = openSpool(a.plan.cfg.Node.DataDir, a.plan.cfg.Spool, session.DeliveryConfig{
+	a.spool, err = openSpool(files.spool, a.plan.cfg.Spool, session.DeliveryConfig{
 		Host: ackHost, Acks: ackHost != "" && k.data.Acks == ackHost, Doubt: a.doubt(),
 	}, a.log, func(n int) { a.count.dropped.Add(uint64(n)) })
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/magneto-iiot/magneto/edgenode/driver"
+	"github.com/magneto-iiot/magneto/internal/journal/journaltest"
 	"github.com/magneto-iiot/magneto/internal/mqtt"
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
@@ -280,7 +281,7 @@ func TestAgentSplits(t *testing.T) {
 }
 
 func TestDiskKeepsItsFileWhole(t *testing.T) {
-	dir := t.TempDir()
+	dir := journaltest.NewDisk(1)
 	k, err := openDisk(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"strconv"
 
+	"github.com/magneto-iiot/magneto/internal/journal"
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
@@ -48,19 +47,16 @@ type savedValue struct {
 
 // disk keeps a saved in one file. It is used by one goroutine.
 type disk struct {
-	dir  string
-	data saved
+	files journal.FS
+	data  saved
 }
 
 const stateFile = "edge-state.json"
 
-// openDisk reads the file in dir, which it makes if need be.
-func openDisk(dir string) (*disk, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("edgenode: data_dir: %w", err)
-	}
-	d := &disk{dir: dir, data: saved{Values: map[string]map[string]savedValue{}}}
-	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+// openDisk reads the file, or begins one.
+func openDisk(files journal.FS) (*disk, error) {
+	d := &disk{files: files, data: saved{Values: map[string]map[string]savedValue{}}}
+	b, err := journal.ReadFile(files, stateFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, d.write() // so that a folder that cannot be written is found now
 	}
@@ -68,7 +64,7 @@ func openDisk(dir string) (*disk, error) {
 		return nil, fmt.Errorf("edgenode: data_dir: %w", err)
 	}
 	if err := json.Unmarshal(b, &d.data); err != nil {
-		return nil, fmt.Errorf("edgenode: %s: %w; remove the file to start with bdSeq 0", filepath.Join(dir, stateFile), err)
+		return nil, fmt.Errorf("edgenode: data_dir: %s: %w; remove the file to start with bdSeq 0", stateFile, err)
 	}
 	if d.data.Values == nil {
 		d.data.Values = map[string]map[string]savedValue{}
@@ -82,23 +78,10 @@ func (d *disk) write() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(d.dir, stateFile+".*")
-	if err != nil {
+	if err := journal.ReplaceFile(d.files, stateFile, append(b, '\n'), true); err != nil {
 		return fmt.Errorf("edgenode: data_dir: %w", err)
 	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(d.dir, stateFile))
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("edgenode: data_dir: %w", err), os.Remove(f.Name()))
-	}
-	dir, err := os.Open(d.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
 
 // setNext persists the bdSeq of the next CONNECT.
@@ -106,8 +89,13 @@ func (d *disk) setNext(next uint8) error {
 	if d.data.NextBdSeq == next {
 		return nil
 	}
+	was := d.data.NextBdSeq
 	d.data.NextBdSeq = next
-	return d.write()
+	err := d.write()
+	if err != nil {
+		d.data.NextBdSeq = was // to be tried again
+	}
+	return err
 }
 
 // nextBirth persists the number of the NBIRTH that comes now.
@@ -121,8 +109,13 @@ func (d *disk) setAcks(host string) error {
 	if d.data.Acks == host {
 		return nil
 	}
+	was := d.data.Acks
 	d.data.Acks = host
-	return d.write()
+	err := d.write()
+	if err != nil {
+		d.data.Acks = was
+	}
+	return err
 }
 
 // setValue persists the value of a metric held in memory.

@@ -44,7 +44,7 @@ func (a *Agent) wakeReplay() {
 	wait := idleEvery
 	if next := a.spool.delivery.Replay(); next.From < next.To {
 		wait = replayEvery
-	} else if n, _ := a.spool.delivery.InFlight(); n == 0 && a.spool.delivery.Low() == a.spool.saved {
+	} else if n, _ := a.spool.delivery.InFlight(); n == 0 && a.spool.arrived() == a.spool.saved {
 		return
 	}
 	if at := time.Now().Add(wait); a.replayAt.IsZero() || at.Before(a.replayAt) {

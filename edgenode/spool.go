@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -54,7 +53,7 @@ const (
 // owns it, but for sync.
 type spool struct {
 	cfg      Spool
-	dir      string
+	files    spoolFiles
 	log      *slog.Logger
 	journal  atomic.Pointer[journal.Journal] // another when it had to be opened again
 	names    *samples.Names
@@ -66,7 +65,7 @@ type spool struct {
 	retryAt  time.Time   // when to open a broken journal again
 	list     []samples.Sample
 	buf      []byte
-	saved    uint64 // low, when it was last saved
+	saved    uint64 // arrived, when it was last saved
 	savedAt  time.Time
 	cursorAt time.Time
 }
@@ -78,18 +77,51 @@ type numbered struct {
 	slots   map[uint32]uint32
 }
 
-// openSpool opens or begins the spool in a data_dir. dropped hears how many
-// samples went for want of space.
-func openSpool(dataDir string, c Spool, d session.DeliveryConfig, log *slog.Logger, dropped func(int)) (*spool, error) {
-	s := &spool{cfg: c, dir: filepath.Join(dataDir, spoolDir), log: log, dropped: dropped}
+// files are the folders of an agent's data.
+type files struct {
+	state journal.FS
+	spool spoolFiles
+	close func() error
+}
+
+// spoolFiles are the folders of a spool.
+type spoolFiles struct{ notes, log, names journal.FS }
+
+// openFiles opens the folders in a data_dir, and makes them if need be.
+func openFiles(dataDir string) (*files, error) {
+	var all []journal.Folder
+	f := &files{close: func() (err error) {
+		for _, folder := range all {
+			err = errors.Join(err, folder.Close())
+		}
+		return err
+	}}
+	dir := filepath.Join(dataDir, spoolDir)
+	for path, to := range map[string]*journal.FS{
+		dataDir: &f.state, dir: &f.spool.notes, filepath.Join(dir, spoolLog): &f.spool.log, filepath.Join(dir, spoolNames): &f.spool.names,
+	} {
+		folder, err := journal.OpenFolder(path)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("edgenode: data_dir: %w", err), f.close())
+		}
+		all = append(all, folder)
+		*to = folder
+	}
+	return f, nil
+}
+
+// openSpool opens or begins a spool. dropped hears how many samples went for want
+// of space.
+func openSpool(in spoolFiles, c Spool, d session.DeliveryConfig, log *slog.Logger, dropped func(int)) (*spool, error) {
+	s := &spool{cfg: c, files: in, log: log, dropped: dropped}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.names, err = samples.OpenNames(samples.NamesConfig{Dir: filepath.Join(s.dir, spoolNames), Log: log}); err != nil {
+	if s.names, err = samples.OpenNames(samples.NamesConfig{FS: in.names, Log: log}); err != nil {
 		return nil, errors.Join(fmt.Errorf("edgenode: spool: %w", err), s.journal.Load().Close())
 	}
-	d.First, d.Next, d.Delivered = s.journal.Load().Cursor(spoolCursor), s.journal.Load().Next(), readDelivered(s.dir)
+	d.First, d.Next, d.Delivered = s.journal.Load().Cursor(spoolCursor), s.journal.Load().Next(), readDelivered(in.notes)
 	s.delivery = session.NewDelivery(d)
 	if s.waiting() == 0 {
 		if err := s.names.Forget(); err != nil {
@@ -102,7 +134,7 @@ func openSpool(dataDir string, c Spool, d session.DeliveryConfig, log *slog.Logg
 func (s *spool) open() error {
 	most := int64(s.cfg.MaxBytes)
 	j, err := journal.Open(journal.Config{
-		Dir: filepath.Join(s.dir, spoolLog), MaxBytes: most, SegmentBytes: min(4<<20, most/4), OnDrop: s.drop, Log: s.log,
+		FS: s.files.log, MaxBytes: most, SegmentBytes: min(4<<20, most/4), OnDrop: s.drop, Log: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("edgenode: spool: %w", err)
@@ -208,10 +240,7 @@ func (s *spool) syncEvery(ctx context.Context, every time.Duration) {
 			return
 		case <-tick.C:
 		}
-		if !s.dirty.Swap(false) {
-			continue
-		}
-		err := s.journal.Load().Sync()
+		err := s.sync()
 		if err != nil && !failing {
 			s.log.Error("spool: not durable: a power cut would lose reports that have not arrived", "err", err)
 		}
@@ -219,10 +248,21 @@ func (s *spool) syncEvery(ctx context.Context, every time.Duration) {
 	}
 }
 
+// sync makes durable what was appended.
+func (s *spool) sync() error {
+	if !s.dirty.Swap(false) {
+		return nil
+	}
+	return s.journal.Load().Sync()
+}
+
 // waiting is how many records have not arrived.
 func (s *spool) waiting() uint64 {
 	return s.delivery.Waiting()
 }
+
+// arrived is how many records have.
+func (s *spool) arrived() uint64 { return s.journal.Load().Next() - s.delivery.Waiting() }
 
 // read calls f with the records of a span, until it returns false, and returns
 // the position after the last one. The list is for reports, and good until f
@@ -272,16 +312,15 @@ const (
 
 // save notes on disk what has arrived, now and then or, in the end, at once.
 func (s *spool) save(now time.Time, last bool) {
-	low := s.delivery.Low()
-	if low != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
-		s.saved, s.savedAt = low, now
-		if err := writeDelivered(s.dir, s.delivery.Delivered(s.journal.Load().Durable())); err != nil {
+	if n := s.arrived(); n != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
+		s.saved, s.savedAt = n, now
+		if err := writeDelivered(s.files.notes, s.delivery.Delivered(s.journal.Load().Durable())); err != nil {
 			s.complain("spool: what has arrived cannot be noted: after a restart it is sent again", err)
 		}
 	}
 	if last || now.Sub(s.cursorAt) >= cursorEvery {
 		s.cursorAt = now
-		if low = min(low, s.journal.Load().Durable()); low > s.journal.Load().Cursor(spoolCursor) {
+		if low := min(s.delivery.Low(), s.journal.Load().Durable()); low > s.journal.Load().Cursor(spoolCursor) {
 			if err := s.journal.Load().SetCursor(spoolCursor, low); err != nil {
 				s.complain("spool: space is not given back", err)
 			}
@@ -304,10 +343,17 @@ func (s *spool) close() error {
 }
 
 // readDelivered reads what writeDelivered wrote; what cannot be read is nothing.
-func readDelivered(dir string) (out session.Spans) {
-	b, err := os.ReadFile(filepath.Join(dir, deliveredFile))
+func readDelivered(in journal.FS) session.Spans {
+	b, err := journal.ReadFile(in, deliveredFile)
+	if err != nil {
+		return nil
+	}
+	return parseDelivered(b)
+}
+
+func parseDelivered(b []byte) (out session.Spans) {
 	var pairs [][2]uint64
-	if err != nil || json.Unmarshal(b, &pairs) != nil {
+	if json.Unmarshal(b, &pairs) != nil {
 		return nil
 	}
 	for _, p := range pairs {
@@ -318,7 +364,7 @@ func readDelivered(dir string) (out session.Spans) {
 
 // writeDelivered replaces the file. It is not synced: an older one, or none,
 // does no harm.
-func writeDelivered(dir string, spans session.Spans) error {
+func writeDelivered(in journal.FS, spans session.Spans) error {
 	pairs := make([][2]uint64, len(spans))
 	for i, s := range spans {
 		pairs[i] = [2]uint64{s.From, s.To}
@@ -327,9 +373,5 @@ func writeDelivered(dir string, spans session.Spans) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, deliveredFile)
-	if err := os.WriteFile(file+".new", b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return journal.ReplaceFile(in, deliveredFile, b, false)
 }

@@ -67,7 +67,9 @@ func OpenSpool(c Config) (*SpoolReader, error) {
 		return nil, fmt.Errorf("edgenode: spool: %w", err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	r.delivered = readDelivered(r.dir)
+	if b, err := os.ReadFile(filepath.Join(r.dir, deliveredFile)); err == nil {
+		r.delivered = parseDelivered(b)
+	}
 	r.journal, err = journal.Open(journal.Config{Dir: filepath.Join(r.dir, spoolLog), ReadOnly: true, Log: quiet})
 	if err != nil {
 		return nil, fmt.Errorf("edgenode: spool: %w", err)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // FS is what a journal needs of a file system. All names are within its folder.
@@ -34,22 +35,27 @@ type File interface {
 	Sync() error
 }
 
-// folder is an FS of the operating system.
-type folder struct {
+// Folder is an FS of the operating system.
+type Folder struct {
 	root     *os.Root
 	readOnly bool
 }
 
-// openFolder makes the folder if need be, unless it is to be read only.
-func openFolder(dir string, readOnly bool) (folder, error) {
+// OpenFolder opens a folder, which it makes if need be. Close it in the end.
+func OpenFolder(dir string) (Folder, error) { return openFolder(dir, false) }
+
+func openFolder(dir string, readOnly bool) (Folder, error) {
 	if !readOnly {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return folder{}, err
+			return Folder{}, err
 		}
 	}
 	root, err := os.OpenRoot(dir)
-	return folder{root, readOnly}, err
+	return Folder{root, readOnly}, err
 }
+
+// Close closes the folder; its open files go on.
+func (f Folder) Close() error { return f.root.Close() }
 
 // none is a file without anything in it.
 type none struct{ File }
@@ -67,22 +73,30 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func (f folder) Open(name string) (File, error) {
+// Open implements FS.
+func (f Folder) Open(name string) (File, error) {
 	flag := os.O_RDWR | os.O_CREATE
 	if f.readOnly {
 		flag = os.O_RDONLY
 	}
 	file, err := f.root.OpenFile(name, flag, 0o600)
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			e.Path = filepath.Join(f.root.Name(), name)
+		}
 		return nil, err
 	}
 	return osFile{file}, nil
 }
 
-func (f folder) Rename(from, to string) error { return f.root.Rename(from, to) }
-func (f folder) Remove(name string) error     { return f.root.Remove(name) }
+// Rename implements FS.
+func (f Folder) Rename(from, to string) error { return f.root.Rename(from, to) }
 
-func (f folder) List() (names []string, err error) {
+// Remove implements FS.
+func (f Folder) Remove(name string) error { return f.root.Remove(name) }
+
+// List implements FS.
+func (f Folder) List() (names []string, err error) {
 	entries, err := fs.ReadDir(f.root.FS(), ".")
 	for _, e := range entries {
 		if e.Type().IsRegular() {
@@ -92,7 +106,8 @@ func (f folder) List() (names []string, err error) {
 	return names, err
 }
 
-func (f folder) Sync() error {
+// Sync implements FS.
+func (f Folder) Sync() error {
 	d, err := f.root.Open(".")
 	if err != nil {
 		return err
@@ -100,10 +115,62 @@ func (f folder) Sync() error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (f folder) Space() (free, total int64, err error) {
+// Space implements FS.
+func (f Folder) Space() (free, total int64, err error) {
 	free, total, err = space(f.root.Name())
 	if errors.Is(err, errors.ErrUnsupported) {
 		return math.MaxInt64, math.MaxInt64, nil
 	}
 	return free, total, err
+}
+
+// ReadFile reads a file whole; fs.ErrNotExist when it is not there.
+func ReadFile(in FS, name string) ([]byte, error) {
+	names, err := in.List()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(names, name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	f, err := in.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	n, err := f.ReadAt(b, 0)
+	if errors.Is(err, io.EOF) && n == len(b) {
+		err = nil
+	}
+	return b[:n], err
+}
+
+// ReplaceFile puts data in the place of a file. A process that is killed leaves
+// the old one or the new one; so does a loss of power, and once it has returned
+// the new one, if durable is set.
+func ReplaceFile(in FS, name string, data []byte, durable bool) error {
+	fresh := name + ".new"
+	f, err := in.Open(fresh)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt(data, 0)
+	}
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = in.Rename(fresh, name)
+	}
+	if err == nil && durable {
+		err = in.Sync()
+	}
+	return err
 }

@@ -383,8 +383,8 @@ func (j *Journal) closeFiles() (err error) {
 	for _, s := range j.segments {
 		err = errors.Join(err, s.file.Close())
 	}
-	if f, ok := j.fs.(folder); ok {
-		err = errors.Join(err, f.root.Close())
+	if f, ok := j.fs.(Folder); ok && j.cfg.FS == nil {
+		err = errors.Join(err, f.Close())
 	}
 	return err
 }

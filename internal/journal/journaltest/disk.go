@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/magneto-iiot/magneto/internal/journal"
@@ -26,10 +27,30 @@ type Disk struct {
 	rand  *rand.Rand
 	names map[string]*file // guarded by mu; as programs see it
 	safe  map[string]*file // guarded by mu; as it is on the medium
+	moves []move           // guarded by mu; from safe to names, in order
 	limit int64            // guarded by mu; bytes; 0: none
 	left  int              // guarded by mu; operations until the power goes; 0: never
 	ops   int              // guarded by mu
 	dead  bool             // guarded by mu
+}
+
+// move is a change of which files there are: file gets the name to, and loses the
+// name from; either may be empty.
+type move struct {
+	from, to string
+	file     *file
+}
+
+func (m move) in(names map[string]*file) {
+	delete(names, m.from)
+	if m.to != "" {
+		names[m.to] = m.file
+	}
+}
+
+func (m move) within(prefix string) bool {
+	return strings.HasPrefix(m.from, prefix) && strings.HasPrefix(m.to, prefix) ||
+		m.from == "" && strings.HasPrefix(m.to, prefix) || m.to == "" && strings.HasPrefix(m.from, prefix)
 }
 
 // file is one file: its bytes, those of the last sync, and what was written
@@ -75,21 +96,30 @@ func (d *Disk) Ops() int {
 }
 
 // Reboot brings the disk back as a machine finds it after the power was gone:
-// of what was not synced a part is there, in order, the last of it perhaps
-// torn. kept is that part, from 0 to 1; beyond it is chance.
+// of what was not synced to a file a part is there, in order, the last of it
+// perhaps torn. kept is that part, from 0 to 1, and half of it the chance of a
+// file to be there whole. Between these it is chance which
+// of the files that came, went or got another name since the last Sync have done
+// so for good: some of the first, whatever is in them.
 func (d *Disk) Reboot(kept float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dead, d.left = false, 0
-	names := maps.Clone(d.safe)
-	if kept >= 1 {
-		names = maps.Clone(d.names)
+	names, n := maps.Clone(d.safe), 0
+	switch {
+	case kept >= 1, d.rand.Float64() < kept/2:
+		n = len(d.moves)
+	case kept > 0:
+		n = d.rand.IntN(len(d.moves) + 1)
+	}
+	for _, m := range d.moves[:n] {
+		m.in(names)
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		f := names[name]
 		f.data = slices.Clone(f.safe)
 		n := len(f.pending)
-		if kept < 1 {
+		if kept < 1 && d.rand.Float64() >= kept/2 {
 			n = int(kept * float64(n))
 		}
 		for _, w := range f.pending[:n] {
@@ -104,7 +134,7 @@ func (d *Disk) Reboot(kept float64) {
 		}
 		f.safe, f.pending = slices.Clone(f.data), nil
 	}
-	d.names, d.safe = names, maps.Clone(names)
+	d.names, d.safe, d.moves = names, maps.Clone(names), nil
 }
 
 func (f *file) apply(w write) {
@@ -143,7 +173,7 @@ func (d *Disk) Open(name string) (journal.File, error) {
 	f := d.names[name]
 	if f == nil {
 		f = &file{}
-		d.names[name] = f
+		d.move(move{to: name, file: f})
 	}
 	return &handle{d, f}, nil
 }
@@ -159,8 +189,7 @@ func (d *Disk) Rename(from, to string) error {
 	if f == nil {
 		return fmt.Errorf("journaltest: no file %s", from)
 	}
-	delete(d.names, from)
-	d.names[to] = f
+	d.move(move{from, to, f})
 	return nil
 }
 
@@ -171,7 +200,7 @@ func (d *Disk) Remove(name string) error {
 	if err := d.op(); err != nil {
 		return err
 	}
-	delete(d.names, name)
+	d.move(move{from: name})
 	return nil
 }
 
@@ -189,8 +218,13 @@ func (d *Disk) Sync() error {
 	if err := d.op(); err != nil {
 		return err
 	}
-	d.safe = maps.Clone(d.names)
+	d.safe, d.moves = maps.Clone(d.names), nil
 	return nil
+}
+
+func (d *Disk) move(m move) {
+	m.in(d.names)
+	d.moves = append(d.moves, m)
 }
 
 // Space is what Limit leaves, and Limit.
@@ -201,6 +235,46 @@ func (d *Disk) Space() (free, total int64, err error) {
 		return 1 << 40, 1 << 40, d.op()
 	}
 	return d.limit - d.used(), d.limit, d.op()
+}
+
+// Sub is a folder of the disk: what it has is lost and kept with all else.
+func (d *Disk) Sub(folder string) journal.FS { return sub{d, folder + "/"} }
+
+type sub struct {
+	d      *Disk
+	prefix string
+}
+
+func (s sub) Open(name string) (journal.File, error) { return s.d.Open(s.prefix + name) }
+func (s sub) Rename(from, to string) error           { return s.d.Rename(s.prefix+from, s.prefix+to) }
+func (s sub) Remove(name string) error               { return s.d.Remove(s.prefix + name) }
+func (s sub) Space() (free, total int64, err error)  { return s.d.Space() }
+
+func (s sub) List() (names []string, err error) {
+	all, err := s.d.List()
+	for _, name := range all {
+		if own, ok := strings.CutPrefix(name, s.prefix); ok {
+			names = append(names, own)
+		}
+	}
+	return names, err
+}
+
+// Sync makes durable which files there are in the folder, and in no other.
+func (s sub) Sync() error {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	if err := s.d.op(); err != nil {
+		return err
+	}
+	s.d.moves = slices.DeleteFunc(s.d.moves, func(m move) bool {
+		if m.within(s.prefix) {
+			m.in(s.d.safe)
+			return true
+		}
+		return false
+	})
+	return nil
 }
 
 func (d *Disk) used() (n int64) {
