@@ -20,6 +20,7 @@ type device struct {
 
 	numbered numbered      // in the spool
 	told     session.Spans // records there of which a birth tells all
+	retired  bool          // former metrics are not declared any more
 }
 
 // current is the present value of a metric, as it was last reported.
@@ -37,6 +38,9 @@ func newDevice(def *deviceDef, alias uint64) *device {
 		m := &def.metrics[i]
 		d.slots[m.name] = uint32(i)
 		d.now[i] = current{value: sparkplug.Null(m.scaling.pub), quality: driver.Good}
+		if m.former {
+			d.now[i].quality = stale
+		}
 	}
 	d.ready = def.link == ""
 	return d
@@ -69,7 +73,10 @@ func (d *device) inherit(old *device) {
 	for i := range old.def.metrics {
 		j, ok := d.slots[old.def.metrics[i].name]
 		if ok && d.def.metrics[j].scaling.pub == old.def.metrics[i].scaling.pub {
-			if !d.def.metrics[j].inMemory() {
+			switch m := &d.def.metrics[j]; {
+			case m.former:
+				d.now[j].last = old.now[i].last
+			case !m.inMemory():
 				d.now[j] = old.now[i]
 			}
 		}
@@ -100,6 +107,9 @@ func (d *device) birth(dst []sparkplug.Metric, at int64, aliases bool) []sparkpl
 					Name: n.name, Alias: d.alias + uint64(i), HasAlias: aliases, Timestamp: newest, HasTimestamp: true, Value: v,
 				})
 			}
+			continue
+		}
+		if m.former && d.retired {
 			continue
 		}
 		c.since(at)

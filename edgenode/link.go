@@ -98,7 +98,7 @@ func (g *group) compile() {
 	var tags []driver.Tag
 	for _, d := range g.devices {
 		for i := range d.def.metrics {
-			if m := &d.def.metrics[i]; !m.inMemory() {
+			if m := &d.def.metrics[i]; m.scanned() {
 				t := m.tag
 				t.ID = d.first + uint32(i)
 				tags = append(tags, t)

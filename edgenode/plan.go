@@ -40,6 +40,9 @@ type deviceDef struct {
 	metrics   []metricDef
 	defs      []sparkplug.Metric // of the node: the definitions of all templates that are published
 	signature string             // equal for devices that are configured alike
+
+	former      bool   // not configured any more; see withFormer
+	formerUntil uint64 // position in the spool before which former metrics, or the device, have reports; 0: none
 }
 
 // metricDef is one metric.
@@ -55,9 +58,13 @@ type metricDef struct {
 	origin  origin
 
 	volatile bool // not kept over restarts
+	former   bool // not configured any more; see withFormer
 }
 
-func (m *metricDef) inMemory() bool { return m.tag.Addr == "" }
+// inMemory says whether the agent itself holds the value, scanned whether equipment
+// does.
+func (m *metricDef) inMemory() bool { return m.tag.Addr == "" && !m.former }
+func (m *metricDef) scanned() bool  { return m.tag.Addr != "" }
 
 // origin is where a metric was configured, for faults.
 type origin struct {

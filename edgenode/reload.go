@@ -103,7 +103,7 @@ func (a *Agent) reload(p *plan) error {
 func (a *Agent) makeDevices(p *plan) (changed []*device) {
 	old := a.byID
 	a.byID, a.devices = map[string]*device{}, nil
-	for _, def := range append([]*deviceDef{p.node}, p.devices...) {
+	for _, def := range a.withFormer(p) {
 		d := old[def.id]
 		if d == nil || d.def.signature != def.signature || def.signature == "" {
 			was := d

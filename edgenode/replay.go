@@ -68,6 +68,7 @@ func (a *Agent) replay(now time.Time) {
 		}
 		a.replayPart(next, now)
 	}
+	a.retire()
 	a.spool.save(now, false)
 	a.count.spooled.Store(a.spool.waiting())
 	a.wakeReplay()

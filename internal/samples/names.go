@@ -3,6 +3,8 @@ package samples
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/magneto-iiot/magneto/internal/journal"
@@ -80,6 +82,16 @@ func (n *Names) Text(id uint32) (text string, ok bool) {
 	defer n.mu.Unlock()
 	text, ok = n.texts[id]
 	return text, ok
+}
+
+// All calls f with each number and what it stands for, by number. f must not call
+// n.
+func (n *Names) All(f func(id uint32, text string)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(n.texts)) {
+		f(id, n.texts[id])
+	}
 }
 
 // Bytes is how long all texts are together.

@@ -347,5 +347,10 @@ func (d *Delivery) InFlight() (messages int, acked bool) {
 // Weight is the sum of the weights of the messages in flight.
 func (d *Delivery) Weight() int { return d.weight }
 
+// Sure says whether the record at a position need not be sent again as things
+// are: it is delivered, or was published since the birth to a host that nobody
+// knows to acknowledge. The end of the connection can change that.
+func (d *Delivery) Sure(pos uint64) bool { return d.done.Has(pos) || !d.acks && d.sent.Has(pos) }
+
 // Covered says whether the record at a position is delivered.
 func (d *Delivery) Covered(pos uint64) bool { return d.done.Has(pos) }
