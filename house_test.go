@@ -90,6 +90,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/common":        {"hostapp/history/embedded"},
 	"github.com/prometheus/client_golang": {"internal/metrics", "hostapp/history/embedded"},
 	"modernc.org/sqlite":                  {"hostapp/history/embedded"},
+	"github.com/oklog/ulid/v2":            {"hostapp/history/embedded"},
 	"github.com/influxdata":               {"hostapp/history/influx"},
 	"github.com/getkin/kin-openapi":       {"hostapp"},
 	"github.com/coder/websocket":          {"broker", "hostapp"},

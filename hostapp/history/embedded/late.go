@@ -83,20 +83,20 @@ func (b *batch) place(e *series, p *history.Point, known map[int64]uint64, rows 
 		b.res.Duplicates++
 		return nil
 	case marked || !isNumber || old != nil && old.kind == rowLate:
-		return b.placeRow(e, &r, old, rows)
+		return b.placeRow(e, &r, old, rows, isNumber)
 	}
 	return b.placeNumber(e, p, &r, bits, exact, known, rows)
 }
 
 // placeRow stores what goes to SQLite only. A value takes over the time of a
 // marker there: in the TSDB the marker stays, since nothing can be replaced.
-func (b *batch) placeRow(e *series, r, old *row, rows map[int64]*row) error {
+func (b *batch) placeRow(e *series, r, old *row, rows map[int64]*row, isNumber bool) error {
 	if old != nil {
 		if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM sample WHERE series = ? AND ts = ?", e.id, r.ts); err != nil {
 			return err
 		}
-		if old.kind == rowLate {
-			r.kind = rowLate
+		if old.kind == rowLate && isNumber {
+			r.kind = rowLate // the block of the marker may be there already: see settleLate
 		}
 	}
 	if _, err := b.insertRow(e, r); err != nil {

@@ -44,8 +44,9 @@ type Store struct {
 	devices     map[nodeKey]map[string]bool
 	newest      int64 // of the samples in the TSDB, ms
 	quarantined int   // rows
-	synced      map[string]synced
 	pruneAt     time.Time
+
+	syncer *syncer
 
 	settling sync.RWMutex // held by who moves samples from SQLite to the TSDB, and by who opens both
 
@@ -96,6 +97,7 @@ func Open(cfg Config) (*Store, error) {
 			NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: p,
 		}),
+		syncer:  &syncer{dir: cfg.Dir, sizes: map[string]int64{}, names: map[string][]string{}},
 		gauges:  map[string]*gauge{},
 		devices: map[nodeKey]map[string]bool{},
 		newest:  db.Head().MaxTime(),

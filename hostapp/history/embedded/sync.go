@@ -7,42 +7,54 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
+	"sync"
 )
 
-// synced is a file as it was when it was last made durable.
-type synced struct {
-	size int64
-	at   time.Time
+// syncer makes the write-ahead logs of a store durable. They are files that
+// others write; it opens them anew, so it must never open catalog.db: closing any
+// descriptor of a file drops the locks that the process holds on it (fcntl(2)),
+// and with them SQLite's own, so that another program takes the database for
+// idle. catalog.db-wal carries no locks (sqlite.org/lockingv3, walformat).
+type syncer struct {
+	dir string
+
+	mu     sync.Mutex
+	sizes  map[string]int64    // of segments, when they were last made durable
+	names  map[string][]string // in a folder, when it was
+	failed error
 }
 
 // Sync makes durable what was written before: the write-ahead logs of the TSDB
-// and of SQLite, as far as they have changed.
+// and of SQLite.
 //
 // Neither does that by itself: the TSDB syncs a segment when it ends
 // (tsdb/wlog), SQLite with synchronous=NORMAL at a checkpoint, and both read
-// after a crash what is in their log, up to where it is whole.
-func (s *Store) Sync(context.Context) error {
-	s.wmu.Lock() // nobody writes meanwhile
-	defer s.wmu.Unlock()
-	if s.synced == nil {
-		s.synced = map[string]synced{}
+// after a crash what is in their log, up to where it is whole. After an error
+// Sync fails until the store is opened anew, since the system may have thrown
+// away what it could not write.
+func (s *Store) Sync(context.Context) error { return s.syncer.sync() }
+
+func (s *syncer) sync() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil {
+		return s.failed
 	}
-	tsdb := filepath.Join(s.cfg.Dir, "tsdb")
-	var errs []error
-	for _, dir := range []string{filepath.Join(tsdb, "wal"), filepath.Join(tsdb, "wbl"), filepath.Join(tsdb, "chunks_head")} {
-		errs = append(errs, s.syncFolder(dir))
+	err := errors.Join(
+		s.segments(filepath.Join(s.dir, "tsdb", "wal")),
+		s.segments(filepath.Join(s.dir, "tsdb", "wbl")),
+		s.catalog(),
+	)
+	if err != nil {
+		s.failed = fmt.Errorf("embedded: sync: %w", err)
 	}
-	catalog := filepath.Join(s.cfg.Dir, "catalog.db")
-	errs = append(errs, s.syncFile(catalog+"-wal"), s.syncFile(catalog))
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("embedded: sync: %w", err)
-	}
-	return nil
+	return s.failed
 }
 
-// syncFolder makes durable which files there are, and what is in them.
-func (s *Store) syncFolder(dir string) error {
+// segments makes durable the files of a folder that have grown: they are only
+// appended to.
+func (s *syncer) segments(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -50,35 +62,60 @@ func (s *Store) syncFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() {
-			errs = append(errs, s.syncFile(filepath.Join(dir, e.Name())))
+		if !e.Type().IsRegular() {
+			continue // checkpoints, which the TSDB syncs itself
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // not needed any more
+		}
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(dir, e.Name())
+		names = append(names, file)
+		if size, ok := s.sizes[file]; ok && size == info.Size() {
+			continue
+		}
+		switch err := fsync(file); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return err
+		}
+		s.sizes[file] = info.Size() // or more
+	}
+	for _, file := range s.names[dir] {
+		if !slices.Contains(names, file) {
+			delete(s.sizes, file)
 		}
 	}
-	return errors.Join(append(errs, fsync(dir))...)
+	return s.folder(dir, names)
 }
 
-// syncFile does nothing for a file that has not changed, or is not there any
-// more.
-func (s *Store) syncFile(file string) error {
-	info, err := os.Stat(file)
+// folder makes durable which files there are, if that has changed.
+func (s *syncer) folder(dir string, names []string) error {
+	if slices.Equal(names, s.names[dir]) {
+		return nil
+	}
+	s.names[dir] = names
+	return fsync(dir)
+}
+
+// catalog makes SQLite's write-ahead log durable. It begins from the front
+// again after a checkpoint, so that its size says nothing.
+func (s *syncer) catalog() error {
+	wal := filepath.Join(s.dir, "catalog.db-wal")
+	err := fsync(wal)
 	if errors.Is(err, fs.ErrNotExist) {
-		delete(s.synced, file)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	is := synced{info.Size(), info.ModTime()}
-	if s.synced[file] == is {
-		return nil
-	}
-	if err := fsync(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	s.synced[file] = is
-	return nil
+	return s.folder(s.dir, []string{wal})
 }
 
 func fsync(path string) error {
