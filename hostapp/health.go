@@ -92,6 +92,8 @@ func (h *Host) gatherHistory(counter func(string, string, uint64, ...metrics.Lab
 	counter("history_duplicates_total", "Samples that were stored already.", uint64(s.Duplicates))
 	counter("history_conflicts_total", "Samples of a time that has another value already.", uint64(s.Conflicts))
 	counter("history_quarantined_total", "Samples put aside because they are in the future.", uint64(s.Quarantined))
+	counter("history_quarantine_dropped_total", "Of these, how many went because there were too many.", uint64(s.QuarantineDropped))
+	gauge("history_quarantine", "Samples that are put aside now.", float64(s.QuarantineSize))
 	counter("history_expired_total", "Samples older than the retention.", uint64(s.Expired))
 	counter("history_invalid_total", "Samples that cannot be stored.", uint64(s.Invalid))
 	counter("history_dropped_total", "Samples dropped because the history was behind.", h.ingest.dropped.Load())

@@ -107,7 +107,7 @@ assertion failed, 5 unreachable, 130 interrupted.`,
 	root.AddCommand(
 		a.demoCmd(), a.allCmd(), a.brokerCmd(), a.hostCmd(),
 		a.tapCmd(), a.writeCmd(), a.rebirthCmd(), a.decodeCmd(), a.encodeCmd(), a.recordCmd(), a.replayCmd(), a.conformCmd(),
-		a.configCmd(), a.simCmd(), a.versionCmd(),
+		a.historyCmd(), a.configCmd(), a.simCmd(), a.versionCmd(),
 	)
 	return root
 }

@@ -199,6 +199,34 @@ type Marker interface {
 	MarkAll(ctx context.Context, at int64) (int, error)
 }
 
+// Quarantine is a store that puts samples aside whose time is further in the
+// future than its tolerance, until a person has decided. Its methods may be called
+// at any time, also while it is written to.
+type Quarantine interface {
+	// Quarantined yields what is put aside, in the order it came, until yield
+	// returns false. Of f it heeds Group, Node, Device, Metric, NodeOnly and
+	// Limit. It holds no lock while it yields.
+	Quarantined(ctx context.Context, f Filter, yield func(Quarantined) bool) error
+
+	// Release stores what is put aside of an edge node, at its time plus shift
+	// (ms; to undo a wrong clock), and says what became of it: where there is
+	// another value already that one stays. What would still be too far in the
+	// future stays aside. After an error or a kill some of it may be stored, all
+	// of which is a duplicate when it is released again.
+	Release(ctx context.Context, group, node string, shift int64) (WriteResult, error)
+
+	// Discard drops what is put aside of an edge node and returns how many
+	// samples that was.
+	Discard(ctx context.Context, group, node string) (int, error)
+}
+
+// Quarantined is a sample that was put aside.
+type Quarantined struct {
+	Key      Key
+	Sample   Sample
+	Received int64 // ms since the Unix epoch, in the host's clock
+}
+
 // Sample is one stored value.
 type Sample struct {
 	Timestamp int64           // ms since the Unix epoch, UTC

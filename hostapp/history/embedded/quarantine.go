@@ -8,14 +8,6 @@ import (
 	"github.com/magneto-iiot/magneto/sparkplug"
 )
 
-// Quarantined is a sample whose time was further in the future than the
-// tolerance when it came in.
-type Quarantined struct {
-	Key      history.Key
-	Sample   history.Sample
-	Received int64 // ms, in the host's clock
-}
-
 // quarantine keeps p apart; the oldest go when the table is full.
 func (b *batch) quarantine(e *series, p *history.Point) error {
 	r, err := newRow(p.Timestamp, rowOwn, p.Value, p.Quality)
@@ -51,86 +43,159 @@ func (b *batch) quarantine(e *series, p *history.Point) error {
 	return nil
 }
 
-// Quarantined yields what is in quarantine in the order it came, until yield
-// returns false.
-func (s *Store) Quarantined(ctx context.Context, yield func(Quarantined) bool) error {
-	rows, err := s.read.QueryContext(ctx, "SELECT series, received, ts, 0, type, num, txt, quality FROM quarantine ORDER BY id")
+// aside is a row of the table quarantine.
+type aside struct {
+	id int64
+	e  *series
+	history.Quarantined
+}
+
+// asidePage is how many rows are read at once.
+const asidePage = 1000
+
+// asides yields the rows of a filter in the order they came, page by page, so
+// that nobody waits for the reader.
+func (s *Store) asides(ctx context.Context, f history.Filter, yield func(aside) bool) error {
+	after, left := int64(0), f.Limit
+	for {
+		page, err := s.asidesAfter(ctx, f, after)
+		if err != nil {
+			return fmt.Errorf("embedded: quarantine: %w", err)
+		}
+		for _, a := range page {
+			after = a.id
+			if a.e == nil {
+				continue // of a series of another process's time: cannot be
+			}
+			if !yield(a) {
+				return nil
+			}
+			if left--; left == 0 {
+				return nil
+			}
+		}
+		if len(page) < asidePage {
+			return nil
+		}
+	}
+}
+
+func (s *Store) asidesAfter(ctx context.Context, f history.Filter, after int64) ([]aside, error) {
+	where, args := "", []any{after}
+	for _, c := range [...]struct{ column, value string }{
+		{"grp", f.Group}, {"node", f.Node}, {"device", f.Device}, {"metric", f.Metric},
+	} {
+		if c.value != "" {
+			where += " AND s." + c.column + " = ?"
+			args = append(args, c.value)
+		}
+	}
+	if f.NodeOnly {
+		where += " AND s.device = ''"
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT q.id, q.series, q.received, q.ts, q.type, q.num, q.txt, q.quality
+		FROM quarantine q JOIN series s ON s.id = q.series WHERE q.id > ?`+where+" ORDER BY q.id LIMIT ?", append(args, asidePage)...)
 	if err != nil {
-		return fmt.Errorf("embedded: quarantine: %w", err)
+		return nil, err
 	}
 	defer rows.Close()
+	var page []aside
 	for rows.Next() {
+		var a aside
 		var id int64
-		var q Quarantined
 		var r row
 		var typ, quality int
-		if err := rows.Scan(&id, &q.Received, &r.ts, &r.kind, &typ, &r.num, &r.txt, &quality); err != nil {
-			return fmt.Errorf("embedded: quarantine: %w", err)
+		if err := rows.Scan(&a.id, &id, &a.Received, &r.ts, &typ, &r.num, &r.txt, &quality); err != nil {
+			return nil, err
 		}
 		r.typ, r.quality = sparkplug.DataType(typ), uint16(quality)
 		v, err := r.value()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.mu.RLock()
-		e := s.byID(history.Series(id))
+		if a.e = s.byID(history.Series(id)); a.e != nil {
+			a.Key, a.Sample = a.e.key, history.Sample{Timestamp: r.ts, Value: v, Quality: r.quality}
+		}
 		s.mu.RUnlock()
-		if e == nil {
-			continue
-		}
-		q.Key, q.Sample = e.key, history.Sample{Timestamp: r.ts, Value: v, Quality: r.quality}
-		if !yield(q) {
-			return nil
-		}
+		page = append(page, a)
 	}
-	return rows.Err()
+	return page, rows.Err()
 }
 
-// Release takes the samples of a node out of quarantine and writes them at
-// their time plus shift (ms, to undo a wrong clock); those that are still too
-// far in the future stay. It returns what became of those it wrote.
-func (s *Store) Release(ctx context.Context, group, node string, shift int64) (history.WriteResult, error) {
+// Quarantined implements history.Quarantine.
+func (s *Store) Quarantined(ctx context.Context, f history.Filter, yield func(history.Quarantined) bool) error {
+	return s.asides(ctx, f, func(a aside) bool { return yield(a.Quarantined) })
+}
+
+// Release implements history.Quarantine. It stores first and takes away then.
+func (s *Store) Release(ctx context.Context, group, node string, shift int64) (sum history.WriteResult, err error) {
 	var points []history.Point
-	var times []int64
-	limit := s.cfg.Now().Add(s.cfg.FutureTolerance).UnixMilli()
-	err := s.Quarantined(ctx, func(q Quarantined) bool {
-		if q.Key.Group == group && q.Key.Node == node && q.Sample.Timestamp+shift <= limit {
-			s.mu.RLock()
-			e := s.index[q.Key]
-			s.mu.RUnlock()
-			points = append(points, history.Point{
-				Series: history.Series(e.id), Timestamp: q.Sample.Timestamp + shift, Value: q.Sample.Value,
-				Quality: q.Sample.Quality, Historical: true,
-			})
-			times = append(times, q.Sample.Timestamp)
+	var ids []int64
+	flush := func() error {
+		res, err := s.Write(ctx, points)
+		if err == nil {
+			err = s.discard(ctx, ids)
 		}
+		sum.Add(res)
+		points, ids = points[:0], ids[:0]
+		return err
+	}
+	limit := s.cfg.Now().Add(s.cfg.FutureTolerance).UnixMilli()
+	var failed error
+	err = s.asides(ctx, history.Filter{Group: group, Node: node}, func(a aside) bool {
+		if a.Sample.Timestamp+shift > limit {
+			return true
+		}
+		points = append(points, history.Point{
+			Series: history.Series(a.e.id), Timestamp: a.Sample.Timestamp + shift, Value: a.Sample.Value,
+			Quality: a.Sample.Quality, Historical: true,
+		})
+		ids = append(ids, a.id)
+		if len(ids) == asidePage {
+			failed = flush()
+		}
+		return failed == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil && len(ids) > 0 {
+		err = flush()
+	}
+	return sum, err
+}
+
+// Discard implements history.Quarantine.
+func (s *Store) Discard(ctx context.Context, group, node string) (dropped int, err error) {
+	var ids []int64
+	err = s.asides(ctx, history.Filter{Group: group, Node: node}, func(a aside) bool {
+		ids = append(ids, a.id)
 		return true
 	})
-	if err != nil || len(points) == 0 {
-		return history.WriteResult{}, err
-	}
-	res, err := s.Write(ctx, points)
 	if err != nil {
-		return res, err
+		return 0, err
 	}
+	return len(ids), s.discard(ctx, ids)
+}
+
+// discard deletes rows by their number, which is not given twice: what has come
+// for the same time since then stays.
+func (s *Store) discard(ctx context.Context, ids []int64) error {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return res, fmt.Errorf("embedded: quarantine: %w", err)
+		return fmt.Errorf("embedded: quarantine: %w", err)
 	}
-	for i := range points {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM quarantine WHERE series = ? AND ts = ?", int64(points[i].Series), times[i]); err != nil {
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM quarantine WHERE id = ?", id); err != nil {
 			_ = tx.Rollback()
-			return res, fmt.Errorf("embedded: quarantine: %w", err)
+			return fmt.Errorf("embedded: quarantine: %w", err)
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return res, fmt.Errorf("embedded: quarantine: %w", err)
+		return fmt.Errorf("embedded: quarantine: %w", err)
 	}
-	s.quarantined = max(0, s.quarantined-len(points))
-	s.mu.Lock()
-	s.stats.QuarantineSize = s.quarantined
-	s.mu.Unlock()
-	return res, nil
+	return s.loadSizes(ctx)
 }

@@ -265,7 +265,7 @@ func TestQuarantine(t *testing.T) {
 	p.write(double(h, time.Hour+4*time.Minute, 4)) // again
 	list := func() (got []string) {
 		t.Helper()
-		if err := p.store.Quarantined(t.Context(), func(q embedded.Quarantined) bool {
+		if err := p.store.Quarantined(t.Context(), history.Filter{}, func(q history.Quarantined) bool {
 			got = append(got, fmt.Sprint(q.Key.Metric, q.Sample.Value.Float64()))
 			return true
 		}); err != nil {

@@ -61,6 +61,8 @@ var (
 	_ history.Store  = (*Store)(nil)
 	_ history.Marker = (*Store)(nil)
 	_ history.Syncer = (*Store)(nil)
+
+	_ history.Quarantine = (*Store)(nil)
 )
 
 type nodeKey struct{ group, node string }

@@ -36,6 +36,7 @@ func Run(t *testing.T, open Open) {
 		"OutOfOrder":      testOutOfOrder,
 		"Older":           testOlder,
 		"Future":          testFuture,
+		"Quarantine":      testQuarantine,
 		"Death":           testDeath,
 		"Null":            testNull,
 		"ValueOnMarker":   testValueOnMarker,

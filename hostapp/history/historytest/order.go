@@ -105,6 +105,78 @@ func testFuture(t *testing.T, f *fixture) {
 	f.write(written(1), good(right, at(1), num(11)))
 }
 
+func testQuarantine(t *testing.T, f *fixture) {
+	q, ok := f.store.(history.Quarantine)
+	if !ok {
+		t.Skip("skipped: the store puts nothing aside")
+	}
+	ctx := t.Context()
+	k, other := key("fast"), history.Key{Group: "Plant", Node: "line2", Metric: "fast"}
+	const day = 86400.0
+	h := f.series(k, sparkplug.TypeDouble)
+	aside := []history.Point{good(h, at(day), num(1)), good(h, at(day+1), sparkplug.String("two")), good(h, at(3*day), num(3))}
+	f.write(history.WriteResult{Written: 1, Quarantined: 3}, good(h, at(0), num(0)), aside[0], aside[1], aside[2])
+	f.write(history.WriteResult{Quarantined: 1}, good(f.series(other, sparkplug.TypeDouble), at(day), num(9)))
+	list := func(filter history.Filter) (all []history.Quarantined) {
+		t.Helper()
+		if err := q.Quarantined(ctx, filter, func(x history.Quarantined) bool { all = append(all, x); return true }); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	f.reopen()
+	q = f.store.(history.Quarantine)
+	if all := list(history.Filter{}); len(all) != 4 || all[3].Key != other || all[0].Received != f.now.UnixMilli() {
+		t.Fatalf("aside is %+v", all)
+	}
+	for _, filter := range []history.Filter{
+		{Group: "Plant", Node: "line2"}, {Metric: "fast", Node: "line1", Limit: 1}, {NodeOnly: true}, {Device: "press", Limit: 1},
+	} {
+		if all := list(filter); len(all) != 1 {
+			t.Errorf("%+v gives %+v", filter, all)
+		}
+	}
+	got := list(history.Filter{Node: "line1"})
+	for i, x := range got {
+		if p := aside[i]; x.Key != k || x.Sample.Timestamp != p.Timestamp || !x.Sample.Value.Equal(p.Value) || x.Sample.Quality != p.Quality {
+			t.Errorf("aside is %+v, want %+v", x, p)
+		}
+	}
+
+	// a clock that was a day and ten seconds ahead: what was three days ahead stays
+	shift := int64(-day*1000 - 10_000)
+	moved := func(p history.Point) history.Point { p.Timestamp += shift; return p }
+	h = f.series(k, sparkplug.TypeDouble)
+	again := moved(aside[0])
+	again.Series = h
+	f.write(written(1), again) // as far as a Release came that was killed
+	for i, want := range []history.WriteResult{{Written: 1, Duplicates: 1}, {}} {
+		res, err := q.Release(ctx, "Plant", "line1", shift)
+		if err != nil || res != want {
+			t.Errorf("Release %d = %+v, %v", i, res, err)
+		}
+	}
+	f.expect(k, moved(aside[0]), moved(aside[1]), good(0, at(0), num(0)))
+	if all := list(history.Filter{Node: "line1"}); len(all) != 1 || all[0].Sample.Timestamp != aside[2].Timestamp {
+		t.Errorf("aside is %+v", all)
+	}
+	// the time has come
+	f.now = f.now.Add(72 * time.Hour)
+	if res, err := q.Release(ctx, "Plant", "line1", 0); err != nil || res != written(1) {
+		t.Errorf("Release = %+v, %v", res, err)
+	}
+	f.expect(k, moved(aside[0]), moved(aside[1]), good(0, at(0), num(0)), aside[2])
+	for _, want := range []int{1, 0} {
+		if n, err := q.Discard(ctx, "Plant", "line2"); err != nil || n != want {
+			t.Errorf("Discard = %d, %v, want %d", n, err, want)
+		}
+	}
+	f.expect(other)
+	if s := f.store.Stats(); s.QuarantineSize != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func testDeath(_ *testing.T, f *fixture) {
 	k, text := key("dying"), key("dyingtext")
 	h, s := f.series(k, sparkplug.TypeDouble), f.series(text, sparkplug.TypeString)

@@ -1,0 +1,151 @@
+package hostapp
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/magneto-iiot/magneto/hostapp/history"
+	"github.com/magneto-iiot/magneto/sparkplug"
+)
+
+// asideNode sums up what is in quarantine of an edge node.
+type asideNode struct {
+	Group         string `json:"group"`
+	Node          string `json:"node"`
+	Samples       int    `json:"samples"`
+	From          stamp  `json:"from"` // their own times
+	To            stamp  `json:"to"`
+	ReceivedFirst stamp  `json:"received_first"`
+	ReceivedLast  stamp  `json:"received_last"`
+}
+
+type asideSample struct {
+	Group     string          `json:"group"`
+	Node      string          `json:"node"`
+	Device    string          `json:"device"`
+	Metric    string          `json:"metric"`
+	Timestamp stamp           `json:"timestamp"`
+	Received  stamp           `json:"received"`
+	DataType  string          `json:"datatype"`
+	Value     json.RawMessage `json:"value"`
+	Quality   uint16          `json:"quality"`
+}
+
+// asideOf names the edge node that is released or dropped.
+type asideOf struct {
+	Group   string `json:"group"`
+	Node    string `json:"node"`
+	ShiftMs int64  `json:"shift_ms"`
+}
+
+func (h *Host) quarantine() (history.Quarantine, error) {
+	q, ok := h.cfg.History.(history.Quarantine)
+	if !ok {
+		return nil, refuse(404, "this host has no history that puts samples aside")
+	}
+	return q, nil
+}
+
+// mostAside bounds the samples of one answer.
+const mostAside = 10_000
+
+func (h *Host) getQuarantine(w http.ResponseWriter, r *http.Request) error {
+	q, err := h.quarantine()
+	if err != nil {
+		return err
+	}
+	limit := 100
+	if s := r.FormValue("limit"); s != "" {
+		if limit, err = strconv.Atoi(s); err != nil || limit < 0 || limit > mostAside {
+			return refuse(400, "limit: %q is not in 0 to %d", s, mostAside)
+		}
+	}
+	out := struct {
+		Nodes   []*asideNode  `json:"nodes"`
+		Samples []asideSample `json:"samples"`
+	}{[]*asideNode{}, []asideSample{}}
+	byNode := map[[2]string]*asideNode{}
+	err = q.Quarantined(r.Context(), history.Filter{Group: r.FormValue("group"), Node: r.FormValue("node")}, func(x history.Quarantined) bool {
+		at, got := stamp(x.Sample.Timestamp), stamp(x.Received)
+		n := byNode[[2]string{x.Key.Group, x.Key.Node}]
+		if n == nil {
+			n = &asideNode{Group: x.Key.Group, Node: x.Key.Node, From: at, To: at, ReceivedFirst: got}
+			byNode[[2]string{x.Key.Group, x.Key.Node}] = n
+			out.Nodes = append(out.Nodes, n)
+		}
+		n.Samples++
+		n.From, n.To, n.ReceivedLast = min(n.From, at), max(n.To, at), got
+		if len(out.Samples) < limit {
+			out.Samples = append(out.Samples, asideSample{
+				x.Key.Group, x.Key.Node, x.Key.Device, x.Key.Metric, at, got,
+				x.Sample.Value.Type().String(), sparkplug.AppendJSON(nil, x.Sample.Value), x.Sample.Quality,
+			})
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("the quarantine cannot be read: %w", err)
+	}
+	slices.SortFunc(out.Nodes, func(a, b *asideNode) int { return slices.Compare([]string{a.Group, a.Node}, []string{b.Group, b.Node}) })
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// asideRequest reads which edge node a request is about.
+func asideRequest(r *http.Request) (of asideOf, err error) {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return of, err
+	}
+	if err := json.Unmarshal(b, &of); err != nil {
+		return of, refuse(400, "want {\"group\": G, \"node\": E}: %v", err)
+	}
+	if !sparkplug.ValidID(of.Group) || !sparkplug.ValidID(of.Node) {
+		return of, refuse(422, "group %q and node %q: name both", of.Group, of.Node)
+	}
+	return of, nil
+}
+
+func (h *Host) postRelease(w http.ResponseWriter, r *http.Request) error {
+	q, err := h.quarantine()
+	if err != nil {
+		return err
+	}
+	of, err := asideRequest(r)
+	if err != nil {
+		return err
+	}
+	res, err := q.Release(r.Context(), of.Group, of.Node, of.ShiftMs)
+	if err != nil {
+		return fmt.Errorf("not all could be released, which can be tried again: %w", err)
+	}
+	h.cfg.Log.Info("quarantine released", "group", of.Group, "node", of.Node, "shift_ms", of.ShiftMs, "stored", res.Written, "known", res.Duplicates, "conflicts", res.Conflicts)
+	return writeJSON(w, http.StatusOK, struct {
+		Stored     int `json:"stored"`
+		Duplicates int `json:"duplicates"`
+		Conflicts  int `json:"conflicts"`
+		Expired    int `json:"expired"`
+	}{res.Written + res.Markers, res.Duplicates, res.Conflicts, res.Expired})
+}
+
+func (h *Host) postDiscard(w http.ResponseWriter, r *http.Request) error {
+	q, err := h.quarantine()
+	if err != nil {
+		return err
+	}
+	of, err := asideRequest(r)
+	if err != nil {
+		return err
+	}
+	n, err := q.Discard(r.Context(), of.Group, of.Node)
+	if err != nil {
+		return fmt.Errorf("the quarantine cannot be written: %w", err)
+	}
+	h.cfg.Log.Warn("quarantine dropped", "group", of.Group, "node", of.Node, "samples", n)
+	return writeJSON(w, http.StatusOK, struct {
+		Dropped int `json:"dropped"`
+	}{n})
+}
