@@ -41,6 +41,7 @@ type rig struct {
 	dir        string
 	mem        *plc.Memory
 	mqtt       string // address of the server, or of what is before it
+	plc        string // address of the equipment
 	plant      string // configurations
 	agent      string
 	http       string
@@ -101,6 +102,7 @@ func newRigOn(t *testing.T, server, via, disk string) *rig {
 	p, err := plc.ListenMemory(t.Context(), "127.0.0.1:0", r.mem)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = p.Close() })
+	r.plc = p.Addr()
 	port := freePort(t)
 	r.http = "http://127.0.0.1:" + port
 	r.plant = write(t, r.dir, "plant.yaml", fmt.Sprintf(`version: 1

@@ -162,7 +162,7 @@ func (s *edgeScript) step(at int64, name string, words []string) ([]string, erro
 	a := arguments(words)
 	s.fx = s.edge.Step(session.EdgeEvent{
 		Kind: kind, At: at, Session: a.session(s.session), Device: a["device"], Host: a["host"],
-		State: a.state(), Sent: a.has("sent"), Words: a["words"],
+		State: a.state(), Sent: a.has("sent"), Taken: a.has("taken"), Words: a["words"],
 	}, s.fx[:0])
 	var out []string
 	for i := range s.fx {
