@@ -21,7 +21,7 @@ func (h *Host) getReady(w http.ResponseWriter, _ *http.Request) error {
 		History string            `json:"history"`
 	}{h.Online(), map[string]string{}, "ok"}
 	for _, p := range h.presences {
-		out.Servers[p.server.Name] = *p.words.Load()
+		out.Servers[p.server.Name] = p.standing()
 	}
 	if h.ingest == nil {
 		out.History = "not kept"
@@ -77,6 +77,7 @@ func (h *Host) gather(add func(metrics.Sample)) {
 			on = 1
 		}
 		gauge("server_online", "Whether the host is online on an MQTT server.", on, metrics.Label{Name: "server", Value: p.server.Name})
+		counter("rivals_total", "Signs of another host with the same id.", p.rivals.Load(), metrics.Label{Name: "server", Value: p.server.Name})
 	}
 	h.gatherHistory(counter, gauge)
 }

@@ -279,11 +279,18 @@ func (r *rig) compare() losses {
 	r.delivered()
 	r.note()
 	r.host.stop() // to look into its store: a query does not show a value that fell on a marker
-	store, err := embedded.Open(embedded.Config{Dir: filepath.Join(r.dir, "plant", "history"), Log: slog.New(slog.DiscardHandler)})
+	stored, doubled := r.stored("plant")
+	return r.against(stored, doubled)
+}
+
+// stored is what the history in a data folder has of the device, and how many
+// samples it has twice. Nobody else may have it open.
+func (r *rig) stored(plant string) (stored map[sampleAt]float64, doubled int) {
+	r.t.Helper()
+	store, err := embedded.Open(embedded.Config{Dir: filepath.Join(r.dir, plant, "history"), Log: slog.New(slog.DiscardHandler)})
 	require.NoError(r.t, err)
 	defer func() { require.NoError(r.t, store.Close()) }()
-	stored := map[sampleAt]float64{}
-	l := losses{samples: len(r.truth)}
+	stored = map[sampleAt]float64{}
 	for i := range chaosTags {
 		name := fmt.Sprint("T", i)
 		key := history.Key{Group: "G", Node: "E", Device: "D", Metric: name}
@@ -293,12 +300,18 @@ func (r *rig) compare() losses {
 			}
 			at := sampleAt{name, s.Timestamp}
 			if _, twice := stored[at]; twice {
-				l.doubled++
+				doubled++
 			}
 			stored[at] = s.Value.Float64()
 			return true
 		}))
 	}
+	return stored, doubled
+}
+
+// against compares the truth with what is stored.
+func (r *rig) against(stored map[sampleAt]float64, doubled int) losses {
+	l := losses{samples: len(r.truth), doubled: doubled}
 	for at, want := range r.truth {
 		switch got, ok := stored[at]; {
 		case !ok:

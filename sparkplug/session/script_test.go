@@ -245,7 +245,7 @@ func (s *primaryScript) step(at int64, name string, words []string) ([]string, e
 	}
 	a := arguments(words)
 	s.fx = s.primary.Step(session.PrimaryEvent{
-		Kind: kind, At: at, Session: a.session(s.session), State: a.state(), Words: a["words"],
+		Kind: kind, At: at, Session: a.session(s.session), State: a.state(), Kept: a.has("kept"), Taken: a.has("taken"), Words: a["words"],
 	}, s.fx[:0])
 	var out []string
 	for i := range s.fx {
@@ -290,6 +290,8 @@ func primaryEffect(f *session.PrimaryEffect) string {
 		return "disconnect"
 	case session.PrimarySay:
 		return "say " + f.Words
+	case session.PrimaryRival:
+		return "rival"
 	case session.PrimaryStopped:
 		return "stopped"
 	}
