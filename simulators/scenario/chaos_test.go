@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -91,8 +92,13 @@ func (k *ticker) run(mem *plc.Memory) {
 	}
 }
 
-// newRig starts a plant around an MQTT server, which the agent reaches at via;
-// empty: directly.
+// servers are MQTT servers, host:port with commas between, as a list of URLs.
+func servers(addrs string) string {
+	return `"mqtt://` + strings.ReplaceAll(addrs, ",", `", "mqtt://`) + `"`
+}
+
+// newRig starts a plant around an MQTT server, or several with commas between,
+// which the agent reaches at via; empty: directly.
 func newRig(t *testing.T, server, via string) *rig { return newRigOn(t, server, via, "") }
 
 // newRigOn is newRig with the agent's data in a folder.
@@ -107,9 +113,9 @@ func newRigOn(t *testing.T, server, via, disk string) *rig {
 	r.http = "http://127.0.0.1:" + port
 	r.plant = write(t, r.dir, "plant.yaml", fmt.Sprintf(`version: 1
 data_dir: plant
-mqtt: {servers: ["mqtt://%s"], keepalive: 5s}
+mqtt: {servers: [%s], keepalive: 5s}
 http: {listen: "127.0.0.1:%s"}
-`, server, port))
+`, servers(server), port))
 	rows := bytes.NewBufferString("name,addr,type\n")
 	for i := range chaosTags {
 		fmt.Fprintf(rows, "T%d,hr:%d,UInt16\n", i, i)
@@ -117,10 +123,10 @@ http: {listen: "127.0.0.1:%s"}
 	write(t, r.dir, "tags.csv", rows.String())
 	r.agent = write(t, r.dir, "edge.yaml", fmt.Sprintf(`version: 1
 node: {group: G, id: E, data_dir: %q}
-mqtt: {servers: ["mqtt://%s"], primary_host: plant, keepalive: 10s}
+mqtt: {servers: [%s], primary_host: plant, keepalive: 10s}
 connections: {plc: {driver: modbus, url: "tcp://%s"}}
 devices: [{id: D, connection: plc, class: fast, csv: tags.csv}]
-`, cmp.Or(disk, "data"), via, p.Addr()))
+`, cmp.Or(disk, "data"), servers(via), p.Addr()))
 	r.ticks.done.Go(func() { r.ticks.run(r.mem) })
 	t.Cleanup(r.quiet)
 	r.startHost()
