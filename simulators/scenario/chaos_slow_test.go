@@ -149,7 +149,7 @@ func TestChaosSlowConsumer(t *testing.T) {
 	})
 	t.Logf("chaos: | one of four subscribers stalls for %.0f s at %d messages/s | %d messages, 0 lost by the others; their p99 %.1f ms, %.1f ms before; a publish took %.1f ms at most; the stalled one was cut, with what it missed in the log |",
 		lasts.Seconds(), load.rate, load.sent, ms(stalled), ms(baseline), ms(load.longest))
-	if stalled > max(2*baseline, baseline+100*time.Millisecond) {
+	if stalled > max(2*baseline, baseline+250*time.Millisecond) {
 		t.Errorf("p99 of the others %v, %v before", stalled, baseline)
 	}
 	if load.longest > time.Second {
