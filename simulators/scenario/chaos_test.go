@@ -62,6 +62,7 @@ type sampleAt struct {
 type ticker struct {
 	mu    sync.Mutex
 	value uint16
+	every chan time.Duration // a new time between two changes
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
@@ -80,6 +81,9 @@ func (k *ticker) run(mem *plc.Memory) {
 		select {
 		case <-k.stop:
 			return
+		case d := <-k.every:
+			tick.Reset(d)
+			continue
 		case <-tick.C:
 		}
 		k.mu.Lock()
@@ -101,10 +105,13 @@ func servers(addrs string) string {
 // which the agent reaches at via; empty: directly.
 func newRig(t *testing.T, server, via string) *rig { return newRigOn(t, server, via, "") }
 
+// pace sets the time between two changes.
+func (k *ticker) pace(d time.Duration) { k.every <- d }
+
 // newRigOn is newRig with the agent's data in a folder.
 func newRigOn(t *testing.T, server, via, disk string) *rig {
 	via = cmp.Or(via, server)
-	r := &rig{t: t, dir: t.TempDir(), mem: plc.NewMemory(), mqtt: server, truth: map[sampleAt]float64{}, ticks: &ticker{stop: make(chan struct{})}, rand: rand.New(rand.NewPCG(1, 2))}
+	r := &rig{t: t, dir: t.TempDir(), mem: plc.NewMemory(), mqtt: server, truth: map[sampleAt]float64{}, ticks: &ticker{every: make(chan time.Duration), stop: make(chan struct{})}, rand: rand.New(rand.NewPCG(1, 2))}
 	p, err := plc.ListenMemory(t.Context(), "127.0.0.1:0", r.mem)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = p.Close() })
@@ -236,29 +243,33 @@ func (r *rig) note() {
 	}
 }
 
+// waiting is an error as long as more samples than that are in the spool that
+// have not arrived.
+func (r *rig) waiting(most int64) error {
+	out, err := exec.CommandContext(r.t.Context(), program(r.t, "magneto-edge"), "--json", "spool", "show", "-c", r.agent).Output()
+	if err != nil {
+		return err
+	}
+	var s struct {
+		Waiting, Samples, Unreadable int64
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		return err
+	}
+	if s.Unreadable != 0 {
+		r.t.Errorf("%d records cannot be read", s.Unreadable)
+	}
+	if s.Samples > most {
+		return fmt.Errorf("%d records, %d samples wait", s.Waiting, s.Samples)
+	}
+	return nil
+}
+
 // delivered waits until the host has acknowledged all that is in the spool and
 // every store has it.
 func (r *rig) delivered() {
 	r.t.Helper()
-	until(r.t, "all that is in the spool has arrived", func() error {
-		out, err := exec.CommandContext(r.t.Context(), program(r.t, "magneto-edge"), "--json", "spool", "show", "-c", r.agent).Output()
-		if err != nil {
-			return err
-		}
-		var s struct {
-			Waiting, Samples, Unreadable int64
-		}
-		if err := json.Unmarshal(out, &s); err != nil {
-			return err
-		}
-		if s.Unreadable != 0 {
-			r.t.Errorf("%d records cannot be read", s.Unreadable)
-		}
-		if s.Waiting != 0 {
-			return fmt.Errorf("%d records, %d samples wait", s.Waiting, s.Samples)
-		}
-		return nil
-	})
+	until(r.t, "all that is in the spool has arrived", func() error { return r.waiting(0) })
 	until(r.t, "the history has all", func() error {
 		body, err := r.get("/metrics")
 		if err != nil {

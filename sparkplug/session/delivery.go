@@ -62,6 +62,9 @@ type Delivery struct {
 	stamps [256]int64 // of the last messages, by Count modulo 256
 	acks   bool
 	weight int   // of what is in flight
+	window int   // how much of it there may be
+	paced  int64 // when window last changed, ms
+	quick  int64 // the least time that an acknowledgement took since the birth, ms; -1: there was none
 	forgot bool  // some of what is delivered, for want of memory
 	again  int64 // when the replay last began anew because of that
 }
@@ -83,7 +86,7 @@ func NewDelivery(cfg DeliveryConfig) *Delivery {
 	cfg.Retry = cmp.Or(cfg.Retry, 30000)
 	cfg.MaxFlight = cmp.Or(cfg.MaxFlight, 1<<16)
 	cfg.MaxSpans = cmp.Or(cfg.MaxSpans, 4096)
-	d := &Delivery{cfg: cfg, next: cfg.Next, acks: cfg.Acks && cfg.Host != ""}
+	d := &Delivery{cfg: cfg, next: cfg.Next, acks: cfg.Acks && cfg.Host != "", window: firstWindow, quick: -1}
 	for _, s := range cfg.Delivered {
 		d.done = d.done.Add(Span{s.From, min(s.To, d.next)})
 	}
@@ -148,6 +151,7 @@ func (d *Delivery) Born(birth uint64, again bool, at int64) {
 	}
 	d.birth, d.bornAt, d.base, d.told, d.count, d.forgot, d.again = birth, at, 0, 0, 0, false, at
 	d.flight, d.doubt, d.sent, d.weight, d.stamps = nil, nil, nil, 0, [256]int64{}
+	d.window, d.paced, d.quick = firstWindow, at, -1
 	d.scan = d.Low()
 }
 
@@ -258,8 +262,63 @@ func (d *Delivery) Acked(p Position, host string, at int64) Verdict {
 		d.unsend(&d.doubt[i])
 	}
 	d.doubt = nil
+	d.pace(d.flight[p.Count-d.base].stamp, at)
 	d.arrived(int(p.Count - d.base + 1))
 	return AckGood
+}
+
+// The window begins with firstWindow and is never less than leastWindow, in
+// units of weight. A host acknowledges once a second at most, so an
+// acknowledgement takes about a second when nothing waits: within brisk the
+// window grows to four times, within good to twice its size. Longer than long,
+// and by far longer than the quickest, means that messages wait somewhere on the
+// way, live ones among them: it shrinks by half. Times are in ms.
+const (
+	firstWindow = 1000
+	leastWindow = 250
+	mostWindow  = 1 << 24
+	brisk       = 600
+	good        = 1500
+	long        = 3000
+)
+
+// pace adapts the window to how long the acknowledgement of a message took that
+// was sent at stamp. Only what was sent after the last change tells of it.
+//
+// Source: the idea is that of TCP Vegas: L. Brakmo, L. Peterson, "TCP Vegas: End
+// to End Congestion Avoidance on a Global Internet", IEEE JSAC 13(8), 1995.
+func (d *Delivery) pace(stamp, at int64) {
+	took := max(at-stamp, 0)
+	if d.quick < 0 || took < d.quick {
+		d.quick = took
+	}
+	if stamp < d.paced {
+		return
+	}
+	used := 2*d.weight >= d.window
+	switch {
+	case took > max(long, d.quick+long/2):
+		d.window = max(d.window/2, leastWindow)
+	case took < brisk && used:
+		d.window = min(4*d.window, mostWindow)
+	case took < max(good, d.quick+good/3) && used:
+		d.window = min(2*d.window, mostWindow)
+	default:
+		return
+	}
+	d.paced = at
+}
+
+// Room is how much weight may be sent at once now, if at most so much may be in
+// flight. It follows the acknowledgements, so that on a slow way little waits and
+// what is live gets through soon; with a host that acknowledges nothing it is
+// most.
+func (d *Delivery) Room(most int, at int64) int {
+	if d.presumes(at) {
+		return most
+	}
+	w := min(d.window, most)
+	return max(min(w-d.weight, (w+3)/4), 0)
 }
 
 // arrived makes the first n messages in flight delivered.
