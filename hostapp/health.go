@@ -57,6 +57,7 @@ func (h *Host) gather(add func(metrics.Sample)) {
 	counter("gaps_total", "Runs of messages that never came.", s.Gaps)
 	counter("duplicates_total", "Messages had before.", s.Duplicates)
 	counter("late_total", "Messages of an earlier session.", s.Late)
+	counter("muted_total", "Messages of nodes that are born too often.", s.Muted)
 	counter("undelivered_total", "Messages that could not be applied.", s.Undelivered)
 	counter("unknown_metrics_total", "Values that no birth declared, or of another type.", s.UnknownMetrics)
 	counter("malformed_total", "Messages that are not Sparkplug.", s.Malformed)

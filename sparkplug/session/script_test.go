@@ -98,7 +98,7 @@ func newMachine(t *testing.T, kind string, args []string) machine {
 	case "node":
 		host := session.NewHost(session.HostConfig{
 			MaxHeld: int(a.num("held")), RebirthTries: int(a.num("tries")),
-			RebirthSpread: a.num("spread"), MaxDevices: int(a.num("devices")),
+			RebirthSpread: a.num("spread"), MaxDevices: int(a.num("devices")), MaxBirths: int(a.num("births")),
 		})
 		return &nodeScript{node: host.NewNode("g", "n")}
 	case "primary":
