@@ -3,11 +3,13 @@ package session
 // The window begins with firstWindow and is never less than leastWindow, in
 // units of weight. A host acknowledges once a second at most, so an
 // acknowledgement takes about a second when nothing waits: within brisk the
-// window grows to four times, within good to twice its size. Longer than long,
-// and by far longer than the quickest, means that messages wait somewhere on the
-// way, live ones among them: it shrinks by half. Times are in ms.
+// window grows to four times, within good to twice its size. Longer than long
+// means that messages wait somewhere on the way, live ones among them, or that
+// the host does not keep up: it shrinks by half. Times are in ms, and not
+// compared with the quickest so far: on a thin link that is never idle nobody
+// knows how quick it could be.
 const (
-	firstWindow = 1000
+	firstWindow = 500
 	leastWindow = 250
 	mostWindow  = 1 << 24
 	brisk       = 600
@@ -18,23 +20,20 @@ const (
 // pace adapts the window to how long the acknowledgement of a message took that
 // was sent at stamp. Only what was sent after the last change tells of it.
 //
-// Source: the idea is that of TCP Vegas: L. Brakmo, L. Peterson, "TCP Vegas: End
-// to End Congestion Avoidance on a Global Internet", IEEE JSAC 13(8), 1995.
+// Source: the idea, delay instead of loss, is that of TCP Vegas: L. Brakmo, L.
+// Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet",
+// IEEE JSAC 13(8), 1995.
 func (d *Delivery) pace(stamp, at int64) {
-	took := max(at-stamp, 0)
-	if d.quick < 0 || took < d.quick {
-		d.quick = took
-	}
 	if stamp < d.paced {
 		return
 	}
-	used := 2*d.weight >= d.window
+	took, used := at-stamp, 2*d.weight >= d.window
 	switch {
-	case took > max(long, d.quick+long/2):
+	case took > long:
 		d.window = max(d.window/2, leastWindow)
 	case took < brisk && used:
 		d.window = min(4*d.window, mostWindow)
-	case took < max(good, d.quick+good/3) && used:
+	case took < good && used:
 		d.window = min(2*d.window, mostWindow)
 	default:
 		return

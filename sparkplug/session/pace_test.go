@@ -9,7 +9,7 @@ import (
 // TestDeliveryPaces replays over lines of several rates, with a host that
 // acknowledges once a second. The line must be used and little must wait on it.
 func TestDeliveryPaces(t *testing.T) {
-	for name, rate := range map[string]int64{"thin": 500, "slow": 5_000, "fast": 100_000} { // weight a second
+	for name, rate := range map[string]int64{"thin": 300, "slow": 5_000, "fast": 100_000} { // weight a second
 		t.Run(name, func(t *testing.T) {
 			const total = 120_000 // ms
 			d := session.NewDelivery(session.DeliveryConfig{Host: "h", Acks: true, Next: 1 << 40})
