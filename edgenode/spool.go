@@ -274,8 +274,9 @@ const (
 func (s *spool) save(now time.Time, last bool) {
 	low := s.delivery.Low()
 	if low != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
-		s.saved, s.savedAt = low, now
-		if err := writeDelivered(s.dir, s.delivery.Delivered(s.journal.Load().Durable())); err != nil {
+		durable := s.journal.Load().Durable()
+		s.saved, s.savedAt = min(low, durable), now // what is not durable yet is noted another time
+		if err := writeDelivered(s.dir, s.delivery.Delivered(durable)); err != nil {
 			s.complain("spool: what has arrived cannot be noted: after a restart it is sent again", err)
 		}
 	}
