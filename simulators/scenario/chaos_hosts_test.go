@@ -18,7 +18,7 @@ func TestChaosTwoHosts(t *testing.T) {
 	for name, client := range map[string]string{"one client id": "", "two client ids": "client_id: other, "} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lasts := 8 * time.Second
+			lasts := 5 * time.Second
 			if whole() {
 				lasts = time.Minute
 			}
