@@ -23,7 +23,9 @@ func serve(t testing.TB, c broker.Config) (b *broker.Broker, stop func()) {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	c.Log = slog.New(slog.DiscardHandler)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	b, err := broker.New(c)
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -133,6 +134,37 @@ func TestDropsAreCounted(t *testing.T) {
 		pub.pub(t, "t/x", "x")
 	}
 	until(t, "20 are counted", func() bool { return b.Stats().InflightDropped == 20 })
+}
+
+// TestDropsAreSaid: a client that does not keep up is named in the log, with how
+// many messages it has missed.
+func TestDropsAreSaid(t *testing.T) {
+	said := make(lines, 16)
+	b, _ := serve(t, broker.Config{
+		Limits: broker.Limits{Pending: 10, WriteTimeout: patience}, Log: slog.New(slog.NewTextHandler(said, nil)),
+	})
+	d := deaf(t, b, "deaf", "t/#")
+	pub := dial(t, b, mqtt.Config{Timeout: patience})
+	payload := make([]byte, 64<<10)
+	for b.Stats().Dropped < 1100 {
+		ok(t, pub.Publish(t.Context(), mqtt.Message{Topic: "t/x", Payload: payload}))
+	}
+	for _, n := range []int{1, 1024} {
+		if line := <-said; !strings.Contains(line, fmt.Sprintf("client=deaf remote=%s dropped=%d\n", d.LocalAddr(), n)) {
+			t.Errorf("said %s", line)
+		}
+	}
+}
+
+// lines are what a log says.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	select {
+	case l <- string(b):
+	default:
+	}
+	return len(b), nil
 }
 
 // TestReceiveMaximum: the engine's flow control would stop for good after as

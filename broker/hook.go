@@ -24,7 +24,7 @@ func (h *hook) ID() string { return "magneto" }
 func (h *hook) Provides(kind byte) bool {
 	switch kind {
 	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnDisconnect, mqtt.OnACLCheck,
-		mqtt.OnSubscribe, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnWill, mqtt.OnPacketRead:
+		mqtt.OnSubscribe, mqtt.OnPublish, mqtt.OnPublished, mqtt.OnPublishDropped, mqtt.OnWill, mqtt.OnPacketRead:
 		return true
 	case mqtt.OnPacketSent:
 		return h.b.draining.Load() != nil
@@ -200,6 +200,13 @@ func (h *hook) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet, err
 func (h *hook) OnRetainMessage(_ *mqtt.Client, pk packets.Packet, change int64) {
 	if change != 0 && !match("$SYS/#", pk.TopicName) {
 		h.b.keeper.changed(pk.TopicName)
+	}
+}
+
+// OnPublishDropped says that a client does not keep up.
+func (h *hook) OnPublishDropped(cl *mqtt.Client, _ packets.Packet) {
+	if c, ok := cl.Net.Conn.(*conn); ok {
+		c.drop()
 	}
 }
 

@@ -18,7 +18,8 @@ type conn struct {
 	within  atomic.Int64 // ns, of a write
 	stalled *atomic.Int64
 	log     *slog.Logger
-	id      Identity // set at CONNECT, before other calls read it
+	dropped atomic.Int64 // messages to it
+	id      Identity     // set at CONNECT, before other calls read it
 
 	head int  // bytes of the first packet's header that have passed; -1: enough
 	size int  // of the first packet, as far as known
@@ -67,11 +68,19 @@ func (c *conn) Write(p []byte) (int, error) {
 	if err != nil {
 		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 			c.stalled.Add(1)
-			c.log.Warn("broker: client takes no bytes, cut", "client", c.id.ClientID, "remote", c.Conn.RemoteAddr().String())
+			c.log.Warn("broker: client takes no bytes, cut", "client", c.id.ClientID, "remote", c.Conn.RemoteAddr().String(), "dropped", c.dropped.Load())
 		}
 		_ = c.Conn.Close()
 	}
 	return n, err
+}
+
+// drop counts a message to the client that was dropped, and says so: the first
+// time, and when their number has doubled since a thousand.
+func (c *conn) drop() {
+	if n := c.dropped.Add(1); n == 1 || n >= 1024 && n&(n-1) == 0 {
+		c.log.Warn("broker: client does not keep up, messages to it are dropped", "client", c.id.ClientID, "remote", c.Conn.RemoteAddr().String(), "dropped", n)
+	}
 }
 
 // SetDeadline is called by the engine for the keepalive: it is about reading.

@@ -53,8 +53,8 @@ func (a *Agent) wakeReplay() {
 }
 
 // replay sends a part of the spool as historical data: oldest first, of devices
-// that are born, at most the replay rate and no more than the host keeps up
-// with. Live data goes its own way in between.
+// that are born, at most the replay rate and no more than the host and the way to
+// it keep up with. Live data goes its own way in between.
 func (a *Agent) replay(now time.Time) {
 	a.replayAt = time.Time{}
 	d := a.spool.delivery
@@ -63,10 +63,11 @@ func (a *Agent) replay(now time.Time) {
 	a.budget = min(a.budget+rate*replayEvery.Seconds(), max(rate*replayEvery.Seconds(), 1))
 	for a.budget >= 1 && a.edge.Phase() == session.Online {
 		next := d.Replay()
-		if _, acked := d.InFlight(); next.From == next.To || acked && float64(d.Weight()) >= 2*rate {
+		room := d.Room(int(2*rate), now.UnixMilli())
+		if next.From == next.To || room < 1 {
 			break
 		}
-		a.replayPart(next, now)
+		a.replayPart(next, now, min(a.budget, float64(room)))
 	}
 	a.retire()
 	a.spool.save(now, false)
@@ -82,9 +83,9 @@ type part struct {
 	spans   session.Spans
 }
 
-// replayPart sends records of a span as far as the budget goes, those of one
-// device together.
-func (a *Agent) replayPart(next session.Span, now time.Time) {
+// replayPart sends records of a span, of about most samples, those of one device
+// together.
+func (a *Agent) replayPart(next session.Span, now time.Time, most float64) {
 	d := a.spool.delivery
 	var parts []*part
 	byDevice := map[uint32]*part{}
@@ -123,7 +124,7 @@ func (a *Agent) replayPart(next session.Span, now time.Time) {
 			p.spans = p.spans.Add(here)
 			total += len(p.reports) - before
 		}
-		return float64(total) < a.budget
+		return float64(total) < most
 	})
 	if err != nil {
 		a.log.Error("spool: cannot be read", "from", next.From, "err", err)

@@ -16,17 +16,20 @@ import (
 // step feeds the session one event and carries out what it asks for.
 func (a *Agent) step(ev session.EdgeEvent) {
 	ev.At = time.Now().UnixMilli()
+	if ev.Taken && ev.Session == a.session {
+		a.count.takeovers.Add(1)
+	}
 	a.fx = a.edge.Step(ev, a.fx[:0])
 	for i := range a.fx {
 		a.carryOut(&a.fx[i])
 	}
 	if a.broken != nil {
-		words := lostWords(a.server, a.broken)
+		ev := lostEvent(a.session, a.server, a.plan.cfg.MQTT.ClientID, a.broken)
 		a.broken = nil
 		if a.conn != nil { // else it has just been left
 			a.quit(conn.Close)
 		}
-		a.step(session.EdgeEvent{Kind: session.EdgeLost, Session: a.session, Words: words})
+		a.step(ev)
 	}
 	a.wakeReplay()
 }
@@ -83,6 +86,18 @@ func lostWords(server string, err error) string {
 		words += ": " + strings.TrimPrefix(bare(err).Error(), "mqtt: ")
 	}
 	return words + "; trying again"
+}
+
+// lostEvent says that the connection of a session ended. That another client
+// with the id took it over is worth other words, and longer pauses.
+func lostEvent(number uint32, server, id string, err error) session.EdgeEvent {
+	ev := session.EdgeEvent{Kind: session.EdgeLost, Session: number, Words: lostWords(server, err)}
+	if e, ok := errors.AsType[*mqtt.ServerError](err); ok && e.Taken() {
+		ev.Taken = true
+		ev.Words = "another client with the id " + id + " took the session on MQTT server " + server +
+			" over: does a second agent run as this node? trying again with growing pauses"
+	}
+	return ev
 }
 
 // failedWords says why there is no connection.
@@ -177,10 +192,10 @@ func (a *Agent) happened(h happening) {
 
 // watch reports the end of a connection.
 func (a *Agent) watch(number uint32, c conn) {
-	server := a.server
+	server, id := a.server, a.plan.cfg.MQTT.ClientID
 	a.tasks.Go(func() {
 		<-c.Done()
-		a.events <- happening{ev: session.EdgeEvent{Kind: session.EdgeLost, Session: number, Words: lostWords(server, c.Err())}}
+		a.events <- happening{ev: lostEvent(number, server, id, c.Err())}
 	})
 }
 

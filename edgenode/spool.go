@@ -65,7 +65,7 @@ type spool struct {
 	retryAt  time.Time   // when to open a broken journal again
 	list     []samples.Sample
 	buf      []byte
-	saved    uint64 // arrived, when it was last saved
+	saved    uint64 // of arrived, when it was last saved
 	savedAt  time.Time
 	cursorAt time.Time
 }
@@ -261,7 +261,7 @@ func (s *spool) waiting() uint64 {
 	return s.delivery.Waiting()
 }
 
-// arrived is how many records have.
+// arrived is 1 more than how many records have.
 func (s *spool) arrived() uint64 { return s.journal.Load().Next() - s.delivery.Waiting() }
 
 // read calls f with the records of a span, until it returns false, and returns
@@ -312,9 +312,13 @@ const (
 
 // save notes on disk what has arrived, now and then or, in the end, at once.
 func (s *spool) save(now time.Time, last bool) {
-	if n := s.arrived(); n != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
-		s.saved, s.savedAt = n, now
-		if err := writeDelivered(s.files.notes, s.delivery.Delivered(s.journal.Load().Durable())); err != nil {
+	if s.arrived() != s.saved && (last || now.Sub(s.savedAt) >= saveEvery) {
+		spans := s.delivery.Delivered(s.journal.Load().Durable()) // what is not durable yet is noted another time
+		s.saved, s.savedAt = 1, now
+		for _, d := range spans {
+			s.saved += d.To - max(d.From, 1)
+		}
+		if err := writeDelivered(s.files.notes, spans); err != nil {
 			s.complain("spool: what has arrived cannot be noted: after a restart it is sent again", err)
 		}
 	}

@@ -37,6 +37,24 @@ func (st *stand) historical() (values []float64) {
 	return values
 }
 
+// TestAgentNotesLateDurable has what is acknowledged become durable long after:
+// that it has arrived is noted then, though nothing else happens.
+func TestAgentNotesLateDurable(t *testing.T) {
+	inBubble(t, func(st *stand) {
+		st.start(ackedPress + "spool: {fsync: 20s}\n")
+		st.online()
+		pass(2500 * time.Millisecond)
+		st.m.do(func() { st.m.values["1:speed"] = 1 })
+		pass(time.Second)
+		st.acknowledge("plant", 0)
+		pass(time.Minute)
+		low := st.agent.spool.delivery.Low()
+		if got := readDelivered(st.agent.spool.files.notes); low < 2 || len(got) != 1 || got[0].To != low {
+			t.Errorf("noted %v, want all before %d", got, low)
+		}
+	})
+}
+
 // TestAgentAcknowledged checks that what the host has acknowledged is not sent
 // again, and that all else is, also when much time has gone by and over a
 // restart.

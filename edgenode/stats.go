@@ -12,6 +12,7 @@ type Stats struct {
 	Published    uint64 // MQTT messages
 	Births       uint64 // NBIRTHs
 	Connects     uint64 // MQTT connections that were accepted
+	Takeovers    uint64 // MQTT connections that another client with the same id ended
 	Dials        uint64 // connections to equipment that were established
 	Held         uint64 // reports that could not be sent at once
 	Replayed     uint64 // reports that were sent from the spool
@@ -25,7 +26,7 @@ type Stats struct {
 
 type counters struct {
 	scans, overruns, reads, readErrors, reports, published, births, connects,
-	dials, held, replayed, dropped, unspooled, spooled, misacked, writes, refused atomic.Uint64
+	dials, held, replayed, dropped, unspooled, spooled, misacked, takeovers, writes, refused atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
@@ -33,6 +34,7 @@ func (c *counters) snapshot() Stats {
 		Scans: c.scans.Load(), Overruns: c.overruns.Load(), Reads: c.reads.Load(), ReadErrors: c.readErrors.Load(),
 		Reports: c.reports.Load(), Published: c.published.Load(), Births: c.births.Load(), Connects: c.connects.Load(),
 		Dials: c.dials.Load(), Held: c.held.Load(), Replayed: c.replayed.Load(), Dropped: c.dropped.Load(), Unspooled: c.unspooled.Load(), Misacked: c.misacked.Load(),
+		Takeovers:    c.takeovers.Load(),
 		SpoolRecords: c.spooled.Load(), Writes: c.writes.Load(), Refused: c.refused.Load(),
 	}
 }

@@ -22,7 +22,7 @@ func (h *Host) getReady(w http.ResponseWriter, _ *http.Request) error {
 		History string            `json:"history"`
 	}{h.Online(), map[string]string{}, "ok"}
 	for _, p := range h.presences {
-		out.Servers[p.server.Name] = *p.words.Load()
+		out.Servers[p.server.Name] = p.standing()
 	}
 	if h.ingest == nil {
 		out.History = "not kept"
@@ -58,6 +58,7 @@ func (h *Host) gather(add func(metrics.Sample)) {
 	counter("gaps_total", "Runs of messages that never came.", s.Gaps)
 	counter("duplicates_total", "Messages had before.", s.Duplicates)
 	counter("late_total", "Messages of an earlier session.", s.Late)
+	counter("muted_total", "Messages of nodes that are born too often.", s.Muted)
 	counter("undelivered_total", "Messages that could not be applied.", s.Undelivered)
 	counter("unknown_metrics_total", "Values that no birth declared, or of another type.", s.UnknownMetrics)
 	counter("malformed_total", "Messages that are not Sparkplug.", s.Malformed)
@@ -78,6 +79,7 @@ func (h *Host) gather(add func(metrics.Sample)) {
 			on = 1
 		}
 		gauge("server_online", "Whether the host is online on an MQTT server.", on, metrics.Label{Name: "server", Value: p.server.Name})
+		counter("rivals_total", "Signs of another host with the same id.", p.rivals.Load(), metrics.Label{Name: "server", Value: p.server.Name})
 	}
 	h.gatherHistory(counter, gauge)
 }

@@ -2,6 +2,7 @@ package hostapp_test
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -48,6 +49,43 @@ func TestSessionOfThePrimaryHost(t *testing.T) {
 		states = p.server.states(t)
 		if last := states[len(states)-1]; last.Online || last.Timestamp != now() {
 			t.Errorf("after the end: %+v at %d", states, now())
+		}
+	})
+}
+
+// TestTellsOfARival checks that another host with the same id is told of: one
+// that speaks under it, and one that takes the session over.
+func TestTellsOfARival(t *testing.T) {
+	run(t, nil, func(p *plant) {
+		told := func() string {
+			_, ready := p.call("GET", "/readyz", "")
+			_, counts := p.call("GET", "/metrics", "")
+			said := strings.Contains(ready, "another host runs with the id plant")
+			n := regexp.MustCompile(`magneto_host_rivals_total{server="test"} \d+`).FindString(counts)
+			return fmt.Sprint(said, strings.TrimPrefix(n, `magneto_host_rivals_total{server="test"}`))
+		}
+		if got := told(); got != "false 0" {
+			t.Errorf("before: %s", got)
+		}
+		p.server.deliver(mqtt.Message{Topic: "spBv1.0/STATE/plant", Payload: sparkplug.State{Online: true, Timestamp: now() + 5}.Append(nil)})
+		synctest.Wait()
+		if got := told(); got != "true 1" {
+			t.Errorf("after a STATE of another host: %s", got)
+		}
+		if n := len(p.server.states(t)); n != 1 {
+			t.Errorf("%d STATEs published: it is online all the same", n)
+		}
+		time.Sleep(11 * time.Minute)
+		if got := told(); got != "false 1" {
+			t.Errorf("long after: %s", got)
+		}
+		p.server.throwOut(&mqtt.ServerError{Code: 0x8E})
+		if got := told(); got != "true 2" {
+			t.Errorf("after a takeover: %s", got)
+		}
+		time.Sleep(5 * time.Second)
+		if status, body := p.call("GET", "/readyz", ""); status != 200 || p.server.dials != 2 {
+			t.Errorf("5 s after a takeover: %d dials, %d %s", p.server.dials, status, body)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package hostapp_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -50,6 +51,7 @@ type conn struct {
 	subs      []mqtt.Filter
 	done      chan struct{}
 	once      sync.Once
+	why       error // of its end; nil: it was cut
 }
 
 func (s *server) dial(_ context.Context, will *mqtt.Message, onMessage func(mqtt.Message)) (watch.Conn, error) {
@@ -82,10 +84,18 @@ func (c *conn) Subscribe(_ context.Context, f ...mqtt.Filter) error {
 }
 
 func (c *conn) Done() <-chan struct{} { return c.done }
-func (c *conn) Err() error            { return errors.New("cut") }
+func (c *conn) Err() error            { return cmp.Or(c.why, errors.New("cut")) }
 func (c *conn) Disconnect(context.Context) error {
 	c.once.Do(func() { close(c.done) })
 	return nil
+}
+
+// throwOut ends the host's connection with a reason.
+func (s *server) throwOut(why error) {
+	s.mu.Lock()
+	s.conn.why = why
+	s.mu.Unlock()
+	s.cut()
 }
 
 // cut ends the host's connection from the server's side.

@@ -2,6 +2,7 @@ package hostapp
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ const (
 )
 
 // presence is the host on one server: it carries out what a session.Primary
-// says. All but the last two fields belong to the goroutine of run.
+// says. All but the atomic fields belong to the goroutine of run.
 type presence struct {
 	host    *Host
 	server  Server
@@ -35,8 +36,22 @@ type presence struct {
 	// subscribed is the session whose subscriptions were just acknowledged.
 	subscribed uint32
 
-	online atomic.Bool
-	words  atomic.Pointer[string]
+	online  atomic.Bool
+	words   atomic.Pointer[string]
+	rivals  atomic.Uint64 // signs of another host with the id
+	rivalAt atomic.Int64  // when the last one was seen, ms
+}
+
+// rivalShown is for how long a sign of another host is told of, in ms.
+const rivalShown = 600_000
+
+// standing says in one line how the host stands on the server.
+func (p *presence) standing() string {
+	words := *p.words.Load()
+	if p.rivals.Load() > 0 && p.host.now()-p.rivalAt.Load() < rivalShown {
+		words += "; another host runs with the id " + p.host.cfg.ID + ": it must be one host's"
+	}
+	return words
 }
 
 // presenceEvent is an event and, of PrimaryConnected, the connection.
@@ -131,6 +146,9 @@ func (p *presence) carryOut(ctx context.Context, fx *session.PrimaryEffect) erro
 		p.hangUp(ctx)
 	case session.PrimarySay:
 		p.host.cfg.Log.Warn(fx.Words, "server", p.server.Name)
+	case session.PrimaryRival:
+		p.rivals.Add(1)
+		p.rivalAt.Store(p.host.now())
 	case session.PrimaryStopped:
 		p.done = true
 	}
@@ -167,6 +185,10 @@ func (p *presence) dial(ctx context.Context, fx *session.PrimaryEffect) {
 				words += ": " + err.Error()
 			}
 			lost := presenceEvent{PrimaryEvent: session.PrimaryEvent{Kind: session.PrimaryLost, Session: id, Words: words}}
+			if e, ok := errors.AsType[*mqtt.ServerError](conn.Err()); ok && e.Taken() && fx.HasWill {
+				lost.Taken = true
+				lost.Words = "another client took the session over: does a second host run as " + p.host.cfg.ID + "? trying again with growing pauses"
+			}
 			select {
 			case p.events <- lost:
 			case <-ctx.Done():
@@ -178,7 +200,8 @@ func (p *presence) dial(ctx context.Context, fx *session.PrimaryEffect) {
 // receive takes a message of the server; it never blocks.
 func (p *presence) receive(id uint32, m mqtt.Message) {
 	parse := sparkplug.ParseState
-	host, ok := sparkplug.ParseStateTopic(m.Topic)
+	host, v3 := sparkplug.ParseStateTopic(m.Topic)
+	ok := v3
 	if !ok && p.host.cfg.State != StateV3 {
 		parse = sparkplug.ParseStateV2
 		host, ok = sparkplug.ParseStateTopicV2(m.Topic)
@@ -195,7 +218,10 @@ func (p *presence) receive(id uint32, m mqtt.Message) {
 		p.host.cfg.Log.Debug("STATE refused", "server", p.server.Name, "err", err)
 		return
 	}
-	ev := session.PrimaryEvent{Kind: session.PrimaryState, Session: id, State: state}
+	if !v3 && state.Online {
+		return // it has no time: it may be ours
+	}
+	ev := session.PrimaryEvent{Kind: session.PrimaryState, Session: id, State: state, Kept: m.Retain}
 	select {
 	case p.events <- presenceEvent{PrimaryEvent: ev}:
 	default: // a flood of STATEs: the answer to one of those that wait covers this one

@@ -76,6 +76,7 @@ type Stats struct {
 	Gaps           uint64            // runs of messages that never came
 	Duplicates     uint64            // messages had before
 	Late           uint64            // messages and deaths of an earlier session
+	Muted          uint64            // messages of nodes that are born too often
 	Undelivered    uint64            // messages that could not be applied for another reason
 	UnknownMetrics uint64            // values that no birth declared, or of another type
 	Rebirths       map[string]uint64 // requests by cause

@@ -218,6 +218,10 @@ func (w *Watcher) effect(n *node, e *entity, now int64, fx *session.NodeEffect) 
 			w.conflict(n, now)
 			return
 		}
+		if fx.Cause == session.CauseMuted {
+			w.cfg.Log.Warn("edge node is born too often: it is left alone for a while", "group", n.group, "node", n.name, "births", n.births)
+			return
+		}
 		w.cfg.Log.Debug("node breaks a rule", "group", n.group, "node", n.name, "device", fx.Device, "err", fx.Cause.String())
 	}
 }
@@ -240,6 +244,8 @@ func (w *Watcher) drop(fx *session.NodeEffect) {
 		w.stats.Duplicates++
 	case session.CauseLate, session.CauseOtherSession:
 		w.stats.Late++
+	case session.CauseMuted:
+		w.stats.Muted++
 	case session.CauseUnknownAlias, session.CauseUnknownName, session.CauseBadType:
 		w.stats.UnknownMetrics += uint64(max(fx.Dropped, 1))
 	default:

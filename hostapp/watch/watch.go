@@ -62,6 +62,10 @@ func (r route) device() string {
 	return r.entity.device
 }
 
+// maxBirths is how many births of a node are taken at once, and one more each
+// second: a node that is restarted again and again stays far below.
+const maxBirths = 30
+
 // New returns a watcher that has seen nothing yet. A fault in c is an error.
 func New(c Config) (*Watcher, error) {
 	c, err := c.ready()
@@ -79,6 +83,7 @@ func New(c Config) (*Watcher, error) {
 			ReorderTimeout: c.ReorderTimeout.Milliseconds(),
 			RebirthSpread:  c.RebirthSpread.Milliseconds(),
 			MaxDevices:     c.MaxDevices,
+			MaxBirths:      maxBirths,
 		}),
 		nodes:  map[nodeID]*node{},
 		routes: map[string]route{},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type mode struct {
 	refuse   bool
 	delay    time.Duration // of each piece
 	rate     int           // bytes a second; 0: no bound
+	loss     float64       // share of the packets that are lost
+	again    time.Duration // after which a lost one is sent again
 }
 
 // Stats are counts since Listen.
@@ -115,6 +118,34 @@ func (p *Proxy) Slow(delay time.Duration, rate int) {
 	p.mode.delay, p.mode.rate = delay, rate
 }
 
+// Lossy makes the link what one is to its users that loses packets, until Heal:
+// of TCP they see neither loss nor another order, but pauses. Of each piece the
+// share of its packets that is lost, from 0 to 1, comes again after a while (200
+// ms is usual), which doubles for each further loss of the same one up to six
+// times, and what is behind it waits.
+func (p *Proxy) Lossy(share float64, again time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode.loss, p.mode.again = share, again
+}
+
+// packet is how many bytes of a stream an Ethernet carries at once.
+const packet = 1460
+
+// pause is how long a piece of n bytes is held up by the losses of its packets,
+// which are sent again side by side.
+func (m *mode) pause(n int) (wait time.Duration) {
+	const most = 6 // doublings
+	for ; n > 0 && m.loss > 0; n -= packet {
+		var late time.Duration
+		for k := 0; k <= most && rand.Float64() < m.loss; k++ {
+			late += m.again << k
+		}
+		wait = max(wait, late)
+	}
+	return wait
+}
+
 // Heal ends all faults. Connections that were half-open are reset.
 func (p *Proxy) Heal() {
 	p.mu.Lock()
@@ -168,6 +199,9 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	}
 	p.mu.Lock()
 	p.links[l] = true
+	if p.mode.halfOpen { // it went so while this one was made
+		l.dead.Store(true)
+	}
 	ended := p.ctx.Err() != nil
 	p.mu.Unlock()
 	if ended {
@@ -195,6 +229,7 @@ const piece = 16 << 10
 // to is told so.
 func (p *Proxy) carry(l *link, from, to *net.TCPConn) {
 	b := make([]byte, piece)
+	var free time.Time // when the line can take more
 	for {
 		m := p.now()
 		most := piece
@@ -202,7 +237,7 @@ func (p *Proxy) carry(l *link, from, to *net.TCPConn) {
 			most = max(1, min(piece, m.rate/20)) // about 50 ms
 		}
 		n, err := from.Read(b[:most])
-		if n > 0 && !p.pass(l, to, b[:n], p.now()) {
+		if n > 0 && !p.pass(l, to, b[:n], p.now(), &free) {
 			return
 		}
 		switch {
@@ -219,11 +254,17 @@ func (p *Proxy) carry(l *link, from, to *net.TCPConn) {
 	}
 }
 
-// pass brings one piece to the other end, or swallows it.
-func (p *Proxy) pass(l *link, to *net.TCPConn, b []byte, m mode) bool {
-	wait := m.delay
+// pass brings one piece to the other end, or swallows it. free is when the line
+// has carried the pieces before it.
+func (p *Proxy) pass(l *link, to *net.TCPConn, b []byte, m mode, free *time.Time) bool {
+	wait := m.delay + m.pause(len(b))
 	if m.rate > 0 {
-		wait += time.Duration(len(b)) * time.Second / time.Duration(m.rate)
+		now := time.Now()
+		if free.Before(now) {
+			*free = now
+		}
+		*free = free.Add(time.Duration(len(b)) * time.Second / time.Duration(m.rate))
+		wait += free.Sub(now)
 	}
 	if wait > 0 {
 		t := time.NewTimer(wait)

@@ -174,7 +174,7 @@ func TestSlow(t *testing.T) {
 	if _, err := io.ReadFull(b, make([]byte, 50_000)); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begun); took < 400*time.Millisecond {
+	if took := time.Since(begun); took < 450*time.Millisecond {
 		t.Errorf("50,000 bytes at 100,000 a second took %v", took)
 	}
 	s.proxy.Slow(100*time.Millisecond, 0)
@@ -184,6 +184,33 @@ func TestSlow(t *testing.T) {
 	}
 	if _, err := b.Read(make([]byte, 1)); err != nil || time.Since(begun) < 100*time.Millisecond {
 		t.Errorf("delayed by %v, %v", time.Since(begun), err)
+	}
+}
+
+// TestLossy checks that losses hold a stream up, and that it stays whole and in
+// order.
+func TestLossy(t *testing.T) {
+	s := newStand(t)
+	a, b := s.pair()
+	s.proxy.Lossy(0.5, time.Millisecond)
+	sent := make([]byte, 400_000)
+	for i := range sent {
+		sent[i] = byte(i / 1000)
+	}
+	begun := time.Now()
+	go func() { _, _ = a.Write(sent) }()
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(b, got); err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("what came is not what was sent: %v", err)
+	}
+	if took := time.Since(begun); took < 20*time.Millisecond {
+		t.Errorf("25 pieces, half of the packets lost, took %v", took)
+	}
+	s.proxy.Heal()
+	begun = time.Now()
+	go func() { _, _ = a.Write(sent) }()
+	if _, err := io.ReadFull(b, got); err != nil || time.Since(begun) > time.Second {
+		t.Errorf("healed: %v, %v", time.Since(begun), err)
 	}
 }
 

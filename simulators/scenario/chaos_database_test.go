@@ -132,18 +132,8 @@ func TestChaosDatabase(t *testing.T) {
 	r.sunk("influx")
 	took := time.Since(back)
 	r.note()
-	l := losses{samples: len(r.truth)}
 	got := db.values()
-	for at, want := range r.truth {
-		switch v, ok := got[at]; {
-		case !ok:
-			if l.lost++; l.lost <= 5 {
-				t.Logf("lost: %+v = %v", at, want)
-			}
-		case v != want:
-			l.wrong++
-		}
-	}
+	l := r.against(got, 0)
 	births := 0
 	for at := range got {
 		if _, ok := r.truth[at]; !ok {

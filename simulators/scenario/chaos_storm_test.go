@@ -16,6 +16,16 @@ import (
 	"github.com/magneto-iiot/magneto/simulators/fleet"
 )
 
+// newHost is a rig of a host alone, which is ready.
+func newHost(t *testing.T, server string) *rig {
+	port := freePort(t)
+	r := &rig{t: t, dir: t.TempDir(), mqtt: server, http: "http://127.0.0.1:" + port}
+	r.plant = write(t, r.dir, "plant.yaml", fmt.Sprintf("version: 1\ndata_dir: plant\nmqtt: {servers: [\"mqtt://%s\"]}\nhttp: {listen: \"127.0.0.1:%s\"}\n", server, port))
+	r.startHost()
+	r.host.err.await(t, `msg=ready`)
+	return r
+}
+
 // TestChaosRebirthStorm restarts the host of a thousand edge nodes, or a few
 // hundred when it must be short: after a kill
 // it asks each for its births, at most 50 a second; after a stop in good order
@@ -28,11 +38,7 @@ func TestChaosRebirthStorm(t *testing.T) {
 	b := chaosBroker(t)
 	f, err := fleet.New(fleet.Config{Server: "mqtt://" + b.addr, Nodes: nodes, Metrics: metrics, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	port := freePort(t)
-	r := &rig{t: t, http: "http://127.0.0.1:" + port}
-	r.plant = write(t, t.TempDir(), "plant.yaml", fmt.Sprintf("version: 1\ndata_dir: plant\nmqtt: {servers: [\"mqtt://%s\"]}\nhttp: {listen: \"127.0.0.1:%s\"}\n", b.addr, port))
-	r.startHost()
-	r.host.err.await(t, `msg=ready`) // it cannot know of nodes that it has never heard
+	r := newHost(t, b.addr) // it cannot know of nodes that it has never heard
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = f.Run(ctx) }()

@@ -1,29 +1,22 @@
 package scenario_test
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/magneto-iiot/magneto/hostapp/history"
-	"github.com/magneto-iiot/magneto/hostapp/history/embedded"
 	"github.com/magneto-iiot/magneto/simulators/plc"
 )
 
@@ -41,6 +34,7 @@ type rig struct {
 	dir        string
 	mem        *plc.Memory
 	mqtt       string // address of the server, or of what is before it
+	plc        string // address of the equipment
 	plant      string // configurations
 	agent      string
 	http       string
@@ -60,6 +54,7 @@ type sampleAt struct {
 type ticker struct {
 	mu    sync.Mutex
 	value uint16
+	every chan time.Duration // a new time between two changes
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
@@ -78,6 +73,9 @@ func (k *ticker) run(mem *plc.Memory) {
 		select {
 		case <-k.stop:
 			return
+		case d := <-k.every:
+			tick.Reset(d)
+			continue
 		case <-tick.C:
 		}
 		k.mu.Lock()
@@ -90,9 +88,17 @@ func (k *ticker) run(mem *plc.Memory) {
 	}
 }
 
-// newRig starts a plant around an MQTT server, which the agent reaches at via;
-// empty: directly.
+// servers are MQTT servers, host:port with commas between, as a list of URLs.
+func servers(addrs string) string {
+	return `"mqtt://` + strings.ReplaceAll(addrs, ",", `", "mqtt://`) + `"`
+}
+
+// newRig starts a plant around an MQTT server, or several with commas between,
+// which the agent reaches at via; empty: directly.
 func newRig(t *testing.T, server, via string) *rig { return newRigOn(t, server, via, "") }
+
+// pace sets the time between two changes.
+func (k *ticker) pace(d time.Duration) { k.every <- d }
 
 // newRigOn is newRig with the agent's data in a folder.
 func newRigOn(t *testing.T, server, via, disk string) *rig {
@@ -102,17 +108,18 @@ func newRigOn(t *testing.T, server, via, disk string) *rig {
 // newRigWith is newRigOn with more in the configuration of the plant side.
 func newRigWith(t *testing.T, server, via, disk, more string) *rig {
 	via = cmp.Or(via, server)
-	r := &rig{t: t, dir: t.TempDir(), mem: plc.NewMemory(), mqtt: server, truth: map[sampleAt]float64{}, ticks: &ticker{stop: make(chan struct{})}, rand: rand.New(rand.NewPCG(1, 2))}
+	r := &rig{t: t, dir: t.TempDir(), mem: plc.NewMemory(), mqtt: server, truth: map[sampleAt]float64{}, ticks: &ticker{every: make(chan time.Duration), stop: make(chan struct{})}, rand: rand.New(rand.NewPCG(1, 2))}
 	p, err := plc.ListenMemory(t.Context(), "127.0.0.1:0", r.mem)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = p.Close() })
+	r.plc = p.Addr()
 	port := freePort(t)
 	r.http = "http://127.0.0.1:" + port
 	r.plant = write(t, r.dir, "plant.yaml", fmt.Sprintf(`version: 1
 data_dir: plant
-mqtt: {servers: ["mqtt://%s"], keepalive: 5s}
+mqtt: {servers: [%s], keepalive: 5s}
 http: {listen: "127.0.0.1:%s"}
-%s`, server, port, more))
+%s`, servers(server), port, more))
 	rows := bytes.NewBufferString("name,addr,type\n")
 	for i := range chaosTags {
 		fmt.Fprintf(rows, "T%d,hr:%d,UInt16\n", i, i)
@@ -120,10 +127,10 @@ http: {listen: "127.0.0.1:%s"}
 	write(t, r.dir, "tags.csv", rows.String())
 	r.agent = write(t, r.dir, "edge.yaml", fmt.Sprintf(`version: 1
 node: {group: G, id: E, data_dir: %q}
-mqtt: {servers: ["mqtt://%s"], primary_host: plant, keepalive: 10s}
+mqtt: {servers: [%s], primary_host: plant, keepalive: 10s}
 connections: {plc: {driver: modbus, url: "tcp://%s"}}
 devices: [{id: D, connection: plc, class: fast, csv: tags.csv}]
-`, cmp.Or(disk, "data"), via, p.Addr()))
+`, cmp.Or(disk, "data"), servers(via), p.Addr()))
 	r.ticks.done.Go(func() { r.ticks.run(r.mem) })
 	t.Cleanup(r.quiet)
 	r.startHost()
@@ -216,115 +223,6 @@ func (r *rig) changes(n int) {
 		}
 		return nil
 	})
-}
-
-// note adds to the truth what is in the spool now.
-func (r *rig) note() {
-	r.t.Helper()
-	out, err := exec.CommandContext(r.t.Context(), program(r.t, "magneto-edge"), "--json", "spool", "dump", "--all", "-c", r.agent).Output()
-	require.NoError(r.t, err)
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	for lines.Scan() {
-		var s struct {
-			Metric string  `json:"metric"`
-			Time   int64   `json:"time"`
-			Value  float64 `json:"value"`
-		}
-		require.NoError(r.t, json.Unmarshal(lines.Bytes(), &s))
-		at := sampleAt{s.Metric, s.Time}
-		if was, ok := r.truth[at]; ok && was != s.Value {
-			r.t.Errorf("the spool has %v and %v for %+v", was, s.Value, at)
-		}
-		r.truth[at] = s.Value
-	}
-}
-
-// delivered waits until the host has acknowledged all that is in the spool and
-// every store has it.
-func (r *rig) delivered() {
-	r.t.Helper()
-	until(r.t, "all that is in the spool has arrived", func() error {
-		out, err := exec.CommandContext(r.t.Context(), program(r.t, "magneto-edge"), "--json", "spool", "show", "-c", r.agent).Output()
-		if err != nil {
-			return err
-		}
-		var s struct {
-			Waiting, Samples, Unreadable int64
-		}
-		if err := json.Unmarshal(out, &s); err != nil {
-			return err
-		}
-		if s.Unreadable != 0 {
-			r.t.Errorf("%d records cannot be read", s.Unreadable)
-		}
-		if s.Waiting != 0 {
-			return fmt.Errorf("%d records, %d samples wait", s.Waiting, s.Samples)
-		}
-		return nil
-	})
-	r.sunk("history")
-}
-
-// sunk waits until a store has all that the host has taken in.
-func (r *rig) sunk(sink string) {
-	r.t.Helper()
-	until(r.t, "the store has all", func() error {
-		body, err := r.get("/metrics")
-		if err != nil {
-			return err
-		}
-		if !bytes.Contains(body, fmt.Appendf(nil, "magneto_host_sink_behind_records{sink=%q} 0\n", sink)) {
-			return errors.New("records wait")
-		}
-		return nil
-	})
-}
-
-// losses are what the comparison of spool and history gives.
-type losses struct{ samples, lost, wrong, doubled int }
-
-func (l losses) String() string {
-	return fmt.Sprintf("%d samples: %d lost, %d doubled, %d with another value", l.samples, l.lost, l.doubled, l.wrong)
-}
-
-// compare ends the changes, waits until all has arrived and compares.
-func (r *rig) compare() losses {
-	r.t.Helper()
-	r.quiet()
-	r.delivered()
-	r.note()
-	r.host.stop() // to look into its store: a query does not show a value that fell on a marker
-	store, err := embedded.Open(embedded.Config{Dir: filepath.Join(r.dir, "plant", "history"), Log: slog.New(slog.DiscardHandler)})
-	require.NoError(r.t, err)
-	defer func() { require.NoError(r.t, store.Close()) }()
-	stored := map[sampleAt]float64{}
-	l := losses{samples: len(r.truth)}
-	for i := range chaosTags {
-		name := fmt.Sprint("T", i)
-		key := history.Key{Group: "G", Node: "E", Device: "D", Metric: name}
-		require.NoError(r.t, store.Raw(r.t.Context(), key, 0, math.MaxInt64, func(s history.Sample) bool {
-			if s.Value.IsNull() {
-				return true
-			}
-			at := sampleAt{name, s.Timestamp}
-			if _, twice := stored[at]; twice {
-				l.doubled++
-			}
-			stored[at] = s.Value.Float64()
-			return true
-		}))
-	}
-	for at, want := range r.truth {
-		switch got, ok := stored[at]; {
-		case !ok:
-			if l.lost++; l.lost <= 5 {
-				r.t.Logf("lost: %+v = %v", at, want)
-			}
-		case got != want:
-			l.wrong++
-		}
-	}
-	return l
 }
 
 // kills is how often a part is killed: a few times, or as often as the

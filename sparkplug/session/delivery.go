@@ -62,6 +62,8 @@ type Delivery struct {
 	stamps [256]int64 // of the last messages, by Count modulo 256
 	acks   bool
 	weight int   // of what is in flight
+	window int   // how much of it there may be
+	paced  int64 // when window last changed, ms
 	forgot bool  // some of what is delivered, for want of memory
 	again  int64 // when the replay last began anew because of that
 }
@@ -83,7 +85,7 @@ func NewDelivery(cfg DeliveryConfig) *Delivery {
 	cfg.Retry = cmp.Or(cfg.Retry, 30000)
 	cfg.MaxFlight = cmp.Or(cfg.MaxFlight, 1<<16)
 	cfg.MaxSpans = cmp.Or(cfg.MaxSpans, 4096)
-	d := &Delivery{cfg: cfg, next: cfg.Next, acks: cfg.Acks && cfg.Host != ""}
+	d := &Delivery{cfg: cfg, next: cfg.Next, acks: cfg.Acks && cfg.Host != "", window: firstWindow}
 	for _, s := range cfg.Delivered {
 		d.done = d.done.Add(Span{s.From, min(s.To, d.next)})
 	}
@@ -148,6 +150,7 @@ func (d *Delivery) Born(birth uint64, again bool, at int64) {
 	}
 	d.birth, d.bornAt, d.base, d.told, d.count, d.forgot, d.again = birth, at, 0, 0, 0, false, at
 	d.flight, d.doubt, d.sent, d.weight, d.stamps = nil, nil, nil, 0, [256]int64{}
+	d.window, d.paced = firstWindow, at
 	d.scan = d.Low()
 }
 
@@ -258,6 +261,7 @@ func (d *Delivery) Acked(p Position, host string, at int64) Verdict {
 		d.unsend(&d.doubt[i])
 	}
 	d.doubt = nil
+	d.pace(d.flight[p.Count-d.base].stamp, at)
 	d.arrived(int(p.Count - d.base + 1))
 	return AckGood
 }

@@ -74,7 +74,7 @@ func NewEdge(cfg EdgeConfig) *Edge {
 // EdgeData event costs no allocation.
 func (e *Edge) Step(ev EdgeEvent, fx []EdgeEffect) []EdgeEffect {
 	if d := e.clock.back(ev.At); d != 0 {
-		shift(d, &e.deadline, &e.owed, &e.asked, &e.tries.since)
+		shift(d, &e.deadline, &e.owed, &e.asked, &e.tries.since, &e.tries.duelAt)
 	}
 	switch ev.Kind {
 	case EdgeData:
@@ -218,9 +218,18 @@ func (e *Edge) subscribed(at int64, fx []EdgeEffect) []EdgeEffect {
 	return fx
 }
 
+// duelPause is by how much longer the first pause is after another client took
+// the session over: to dial again ends its session.
+const duelPause = 8
+
 func (e *Edge) lost(ev EdgeEvent, fx []EdgeEffect) []EdgeEffect {
 	fx = e.say(fx, ev.Words)
 	e.end()
+	if ev.Taken {
+		e.phase = Backoff
+		e.deadline = ev.At + pause(e.seed+uint64(e.session), e.tries.taken(ev.At), min(e.cfg.BackoffMin*duelPause, e.cfg.BackoffMax), e.cfg.BackoffMax)
+		return fx
+	}
 	e.backoff(ev.At, e.tries.lost(ev.At), e.cfg.BackoffMax)
 	return fx
 }

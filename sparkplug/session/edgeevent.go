@@ -66,7 +66,7 @@ const (
 	EdgeConnected                              // the server accepted the CONNECT. Session
 	EdgeConnectFailed                          // the dial came to nothing. Session, Sent, Words
 	EdgeSubscribed                             // the server acknowledged every subscription. Session
-	EdgeLost                                   // the connection is gone. Session, Words
+	EdgeLost                                   // the connection is gone. Session, Taken, Words
 	EdgeHostState                              // a STATE came. Session, Host, State
 	EdgeRebirth                                // an NCMD asked for a rebirth. Session
 	EdgeNextServer                             // an NCMD asked to go to the next server. Session
@@ -89,6 +89,7 @@ type EdgeEvent struct {
 	Device  string
 	Host    string          // the host id in the STATE topic
 	State   sparkplug.State // its payload
+	Taken   bool            // another client with the same id took the session over (MQTT 5 reason 0x8E)
 	Sent    bool            // a CONNECT packet left this machine, or may have
 	Words   string          // why, for the operator; may be empty
 }

@@ -67,8 +67,10 @@ type Node struct {
 	ask     request
 	until   int64 // when a missing message is given up; 0: none is missing
 	devices devices
-	kept    bool // it was in order when the host lost it
-	resume  bool // restored from a Saved, and not heard since
+	kept    bool  // it was in order when the host lost it
+	muted   int64 // when it is heard again, ms; 0: it is heard
+	births  int64 // when the bound on births would be as if there had been none, ms
+	resume  bool  // restored from a Saved, and not heard since
 	bdSeq   uint64
 	prev    uint64 // bdSeq of a session that another replaced without its NDEATH
 	seed    uint64
@@ -109,7 +111,7 @@ func (n *Node) Step(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	case NodeTick:
 		return n.tick(ev.At, fx)
 	case NodeHostLost:
-		return n.hostLost(ev.At, fx)
+		return n.lose(ev.At, CauseHostLost, fx)
 	case NodeHostBack:
 		switch {
 		case n.state == NodeOffline, n.state == NodeUnknown && n.born:
@@ -135,6 +137,10 @@ func (n *Node) message(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 	if ev.Payload == nil {
 		return append(fx, drop(&ev, CauseMalformed, 0))
 	}
+	if ev.At < n.muted {
+		return append(fx, drop(&ev, CauseMuted, 0))
+	}
+	n.muted = 0
 	switch ev.Type {
 	case sparkplug.NDATA, sparkplug.DDATA, sparkplug.DBIRTH, sparkplug.DDEATH:
 		if ev.Type.OfDevice() != (ev.Device != "") {
@@ -142,11 +148,40 @@ func (n *Node) message(ev NodeEvent, fx []NodeEffect) []NodeEffect {
 		}
 		return n.numbered(ev, fx)
 	case sparkplug.NBIRTH:
+		if n.floods(ev.At) {
+			return n.mute(&ev, fx)
+		}
 		return n.birth(ev, fx)
 	case sparkplug.NDEATH:
 		return n.death(ev, fx)
 	}
 	return append(fx, drop(&ev, CauseUnexpectedType, 0))
+}
+
+// Times of the bound on births, in ms.
+const (
+	birthEvery = 1000
+	mutedFor   = 10000
+)
+
+// floods counts an NBIRTH, and says whether it is one too many.
+func (n *Node) floods(at int64) bool {
+	most := int64(n.host.cfg.MaxBirths)
+	n.births = max(n.births, at) + birthEvery
+	if most == 0 || n.births-at <= most*birthEvery {
+		return false
+	}
+	n.births = at + most*birthEvery
+	return true
+}
+
+// mute leaves a node alone that is born too often.
+func (n *Node) mute(ev *NodeEvent, fx []NodeEffect) []NodeEffect {
+	fx = append(fx, fault(ev, CauseMuted, 1))
+	fx = n.lose(ev.At, CauseMuted, fx)
+	n.muted, n.kept = ev.At+mutedFor, false
+	n.ask.cause, n.ask.tries, n.ask.at = CauseMuted, 0, n.muted
+	return fx
 }
 
 // Deadline is when the owner must send NodeTick, in ms; 0: no need.
@@ -208,8 +243,8 @@ func (n *Node) tick(at int64, fx []NodeEffect) []NodeEffect {
 	return fx
 }
 
-// hostLost makes the node unknown: what it says now is not heard.
-func (n *Node) hostLost(at int64, fx []NodeEffect) []NodeEffect {
+// lose makes the node unknown: what it says now is not heard.
+func (n *Node) lose(at int64, cause Cause, fx []NodeEffect) []NodeEffect {
 	if n.resume {
 		n.ask.at = 0
 		return fx // it was not heard yet: what was saved may still hold
@@ -227,13 +262,13 @@ func (n *Node) hostLost(at int64, fx []NodeEffect) []NodeEffect {
 		d := &n.devices.list[i]
 		d.kept, d.online = d.online, false
 	}
-	return append(fx, NodeEffect{Do: NodeDoStale, Cause: CauseHostLost, At: at, BdSeq: n.bdSeq})
+	return append(fx, NodeEffect{Do: NodeDoStale, Cause: cause, At: at, BdSeq: n.bdSeq})
 }
 
 // shift moves everything that is measured by the host's clock, which was set
 // back by -d.
 func (n *Node) shift(d int64) {
-	shift(d, &n.until, &n.ask.at, &n.ask.last, &n.turned)
+	shift(d, &n.until, &n.ask.at, &n.ask.last, &n.turned, &n.muted, &n.births)
 	for i := range n.held {
 		n.held[i].at += d
 	}

@@ -25,6 +25,10 @@ type HostConfig struct {
 	ResumeWait int64
 	// MaxDevices is how many devices a node may have; 4096 if zero.
 	MaxDevices int
+	// MaxBirths is how many NBIRTHs of a node are taken at once, and one more
+	// each second; zero: any number. A node that goes beyond is muted for 10 s:
+	// it is unknown, what it says is dropped, and then it is asked for a rebirth.
+	MaxBirths int
 }
 
 // NodeState is what a host knows of an edge node.
@@ -95,7 +99,7 @@ const (
 	// NodeDoOffline: the node is offline and its own metrics are stale since At,
 	// the host's time. One NodeDoDeviceOffline a device went before. Cause.
 	NodeDoOffline
-	// NodeDoStale: the host lost its own connection: the node is unknown, all
+	// NodeDoStale: the host lost its own connection, or mutes the node: the node is unknown, all
 	// its metrics and those of its devices are stale since At. Cause.
 	NodeDoStale
 	// NodeDoResume: a node that was restored has gone on where it was when it was
@@ -169,6 +173,7 @@ const (
 	CauseOperator             // an operator asked
 	CauseUnexpectedType       // a message type that a node does not send
 	CauseTooManyDevices       // more than HostConfig.MaxDevices
+	CauseMuted                // a node that was born too often, see HostConfig.MaxBirths
 )
 
 var causeWords = [...]string{
@@ -178,7 +183,7 @@ var causeWords = [...]string{
 	"repeated message", "death of another session", "value does not fit its datatype",
 	"duplicate alias", "duplicate metric name", "metric without a name",
 	"two publishers of one node id", "asked by operator", "unexpected message type",
-	"too many devices",
+	"too many devices", "too many births",
 }
 
 // String gives the cause in a few words.

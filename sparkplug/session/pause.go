@@ -22,6 +22,8 @@ type tries struct {
 	dials  int
 	shorts int
 	since  int64 // when the present session came up; 0: it is not up
+	duels  int   // sessions that another client took over, without peace in between
+	duelAt int64 // the last of them
 }
 
 // short is how long a session must last not to count as one, in ms.
@@ -31,6 +33,21 @@ const short = 10000
 func (t *tries) failed() int {
 	t.dials++
 	return t.dials - 1
+}
+
+// peace is how long after a takeover the next one is not of the same duel, in ms.
+const peace = 600000
+
+// taken counts a session that another client of the same id took over, and
+// returns how many were in this duel before. It is not a question of how long
+// the session was: each has it as long as the other one waits.
+func (t *tries) taken(at int64) int {
+	if t.duelAt == 0 || at-t.duelAt >= peace {
+		t.duels = 0
+	}
+	t.since, t.duelAt = 0, at
+	t.duels++
+	return t.duels - 1
 }
 
 // up says that a session came up.

@@ -15,6 +15,10 @@ import (
 // says that the host is offline, and an offline STATE of its own when it stops.
 // A STATE that comes before its own birth or after it stopped means nothing.
 //
+// A host id is one host's. Signs of a second one are told of as they come; the
+// two yield to each other with growing pauses, for each change of hands ends the
+// sessions of the edge nodes.
+//
 // Spec: tck-id-message-flow-phid-sparkplug-*, tck-id-message-flow-hid-sparkplug-state-message-delivered,
 // tck-id-operational-behavior-host-application-multi-server-timestamp.
 type Primary struct {
@@ -40,7 +44,7 @@ func NewPrimary(cfg PrimaryConfig) *Primary {
 // Step applies one event and appends to fx what must be done, in order.
 func (p *Primary) Step(ev PrimaryEvent, fx []PrimaryEffect) []PrimaryEffect {
 	if d := p.clock.back(ev.At); d != 0 {
-		shift(d, &p.deadline, &p.tries.since)
+		shift(d, &p.deadline, &p.tries.since, &p.tries.duelAt)
 	}
 	switch ev.Kind {
 	case PrimaryStart:
@@ -154,11 +158,15 @@ func (p *Primary) state(ev PrimaryEvent, fx []PrimaryEffect) []PrimaryEffect {
 	if p.phase != Online {
 		return fx // what an earlier session left, before our birth
 	}
-	if !ev.State.Online {
-		fx = append(fx, p.birth())
+	if ev.State.Online {
+		if ev.State.Timestamp != p.stamp && !ev.Kept {
+			fx = append(p.say(fx, "another host says that it is online as "+p.cfg.Host+": a host id must be one host's"), PrimaryEffect{Do: PrimaryRival})
+		}
+		return fx // edge nodes see a host that is online
 	}
+	fx = append(fx, p.birth())
 	if ev.State.Timestamp > p.stamp {
-		return p.hidden(ev.At, fx)
+		return p.hidden(ev.At, append(fx, PrimaryEffect{Do: PrimaryRival}))
 	}
 	return fx
 }
@@ -174,9 +182,19 @@ func (p *Primary) hidden(at int64, fx []PrimaryEffect) []PrimaryEffect {
 	return p.again(at, p.tries.lost(at), fx)
 }
 
+// rivalPause is by how much longer the longest pause is while another host takes
+// the session over.
+const rivalPause = 10
+
 func (p *Primary) lost(ev PrimaryEvent, fx []PrimaryEffect) []PrimaryEffect {
 	if p.phase == Online {
 		fx = append(fx, PrimaryEffect{Do: PrimaryOffline})
+	}
+	if ev.Taken {
+		fx = append(p.say(fx, ev.Words), PrimaryEffect{Do: PrimaryRival})
+		p.phase = Backoff
+		p.deadline = ev.At + pause(p.seed+uint64(p.session), p.tries.taken(ev.At), p.cfg.BackoffMin*duelPause, p.cfg.BackoffMax*rivalPause)
+		return fx
 	}
 	return p.again(ev.At, p.tries.lost(ev.At), p.say(fx, ev.Words))
 }

@@ -26,8 +26,8 @@ const (
 	PrimaryConnected                      // Session
 	PrimaryConnectFailed                  // Session, Words
 	PrimarySubscribed                     // Session
-	PrimaryLost                           // Session, Words
-	PrimaryState                          // a STATE on the host's own topic came. Session, State
+	PrimaryLost                           // Session, Taken, Words
+	PrimaryState                          // a STATE on the host's own topic came. Session, State, Kept
 	PrimaryTick
 	PrimaryStop
 )
@@ -38,6 +38,8 @@ type PrimaryEvent struct {
 	At      int64 // now, ms
 	Session uint32
 	State   sparkplug.State
+	Kept    bool   // the STATE is a retained one, of some earlier time
+	Taken   bool   // another client with the same id took the session over (MQTT 5 reason 0x8E)
 	Words   string // why, for the operator; may be empty
 }
 
@@ -65,6 +67,9 @@ const (
 	PrimaryDisconnect
 	// PrimarySay: tell the operator, once, in Words.
 	PrimarySay
+	// PrimaryRival: there are signs that another host runs with this host id. It
+	// comes with each sign.
+	PrimaryRival
 	// PrimaryStopped: the session has ended as PrimaryStop asked.
 	PrimaryStopped
 )

@@ -98,7 +98,7 @@ func newMachine(t *testing.T, kind string, args []string) machine {
 	case "node":
 		host := session.NewHost(session.HostConfig{
 			MaxHeld: int(a.num("held")), RebirthTries: int(a.num("tries")),
-			RebirthSpread: a.num("spread"), MaxDevices: int(a.num("devices")),
+			RebirthSpread: a.num("spread"), MaxDevices: int(a.num("devices")), MaxBirths: int(a.num("births")),
 		})
 		return &nodeScript{node: host.NewNode("g", "n")}
 	case "primary":
@@ -162,7 +162,7 @@ func (s *edgeScript) step(at int64, name string, words []string) ([]string, erro
 	a := arguments(words)
 	s.fx = s.edge.Step(session.EdgeEvent{
 		Kind: kind, At: at, Session: a.session(s.session), Device: a["device"], Host: a["host"],
-		State: a.state(), Sent: a.has("sent"), Words: a["words"],
+		State: a.state(), Sent: a.has("sent"), Taken: a.has("taken"), Words: a["words"],
 	}, s.fx[:0])
 	var out []string
 	for i := range s.fx {
@@ -245,7 +245,7 @@ func (s *primaryScript) step(at int64, name string, words []string) ([]string, e
 	}
 	a := arguments(words)
 	s.fx = s.primary.Step(session.PrimaryEvent{
-		Kind: kind, At: at, Session: a.session(s.session), State: a.state(), Words: a["words"],
+		Kind: kind, At: at, Session: a.session(s.session), State: a.state(), Kept: a.has("kept"), Taken: a.has("taken"), Words: a["words"],
 	}, s.fx[:0])
 	var out []string
 	for i := range s.fx {
@@ -290,6 +290,8 @@ func primaryEffect(f *session.PrimaryEffect) string {
 		return "disconnect"
 	case session.PrimarySay:
 		return "say " + f.Words
+	case session.PrimaryRival:
+		return "rival"
 	case session.PrimaryStopped:
 		return "stopped"
 	}
