@@ -176,4 +176,3 @@ func TestPowerLoss(t *testing.T) {
 		}
 	}
 }
-

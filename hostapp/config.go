@@ -51,6 +51,10 @@ type Config struct {
 	// JournalBytes bounds it; 4 GiB if zero. When it is full nothing is
 	// acknowledged, and HistoryQueue fills.
 	JournalBytes int64
+	// JournalKeep is how much of it is kept though every store has it, while there
+	// is room, so that a History that is damaged can be written again from it;
+	// nothing if zero.
+	JournalKeep int64
 
 	// Births is the file in which the births are kept over a restart, so that
 	// nodes that go on where they were need no rebirth; empty: all are asked.
@@ -114,6 +118,7 @@ func (c Config) ready() (Config, error) {
 		{"command_timeout", int64(c.CommandTimeout)},
 		{"history queue", int64(c.HistoryQueue)},
 		{"journal bytes", c.JournalBytes},
+		{"journal keep", c.JournalKeep},
 	} {
 		if d.v < 0 {
 			errs = append(errs, fmt.Errorf("hostapp: %s: %d is negative", d.key, d.v))
@@ -206,10 +211,11 @@ type HistorySection struct {
 // JournalSection configures what is kept until every store has it.
 type JournalSection struct {
 	MaxBytes config.Size `yaml:"max_bytes" doc:"bound of the journal; when it is full nothing is acknowledged to edge nodes, which keep it then"`
+	Keep     config.Size `yaml:"keep" doc:"how much of it is kept though every store has it, while there is room: a damaged history is written again from that"`
 }
 
 // Defaults sets what holds when a key is not given.
-func (s *JournalSection) Defaults() { s.MaxBytes = 4 << 30 }
+func (s *JournalSection) Defaults() { s.MaxBytes, s.Keep = 4<<30, 1<<30 }
 
 // Check reports the faults of s, which stands at path.
 func (s *JournalSection) Check(path string, c *config.Checker) {

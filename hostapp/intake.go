@@ -71,7 +71,8 @@ func openIntake(c Config) (*intake, error) {
 	var err error
 	in.journal, err = journal.Open(journal.Config{
 		Dir: filepath.Join(c.Journal, "log"), MaxBytes: c.JournalBytes, SegmentBytes: min(16<<20, c.JournalBytes/4),
-		WhenFull: journal.Refuse, Log: c.Log, Now: c.Now,
+		KeepBytes: min(c.JournalKeep, c.JournalBytes/2),
+		WhenFull:  journal.Refuse, Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("hostapp: journal: %w", err)
@@ -81,13 +82,25 @@ func openIntake(c Config) (*intake, error) {
 		return nil, errors.Join(fmt.Errorf("hostapp: journal: %w", err), in.journal.Close())
 	}
 	err = in.dropStrangers()
-	if err == nil && in.drained() {
-		err = in.names.Forget() // of births long ago, maybe
+	if err == nil && in.drained() && (c.JournalKeep == 0 || in.names.Bytes() > mostNames) {
+		err = in.forget() // births long ago, maybe
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("hostapp: journal: %w", err), in.close())
 	}
 	return in, nil
+}
+
+// mostNames bounds the names that are kept for the sake of records that every
+// store has, in bytes.
+const mostNames = 64 << 20
+
+// forget forgets the names, and what is kept that refers to them.
+func (in *intake) forget() error {
+	if err := in.journal.Forget(); err != nil {
+		return err
+	}
+	return in.names.Forget()
 }
 
 // drained says whether every sink has everything.

@@ -237,6 +237,52 @@ func TestSinks(t *testing.T) {
 	})
 }
 
+// damaged is a store that has lost all, and says so.
+type damaged struct {
+	*store
+	said, mended bool
+}
+
+func (d *damaged) Damaged() []string {
+	if d.mended {
+		return nil
+	}
+	d.said = true
+	return []string{"all of it"}
+}
+
+func (d *damaged) Mended() { d.mended = true }
+
+// TestDamagedStore checks that a store that was damaged gets again what the
+// journal has kept, and that one that was not gets nothing.
+func TestDamagedStore(t *testing.T) {
+	inJournal(t, func(p *plant, e *edge, journal func(*hostapp.Config)) {
+		keep := func(c *hostapp.Config) {
+			journal(c)
+			c.JournalKeep = 1 << 20
+		}
+		p.start(keep)
+		e.born("plant")
+		e.tell(300)
+		time.Sleep(time.Minute) // the cursor is at the end
+		p.stop()
+		for range 2 { // also after a start at which all was well
+			p.start(keep)
+			p.stop()
+		}
+		lost := &damaged{store: newStore()}
+		p.start(func(c *hostapp.Config) {
+			keep(c)
+			c.History = lost
+		})
+		time.Sleep(10 * time.Second)
+		p.store = lost.store
+		if missing := e.missing(); len(missing) != 0 || !lost.said || !lost.mended {
+			t.Errorf("missing %d; asked %t, mended %t", len(missing), lost.said, lost.mended)
+		}
+	})
+}
+
 func TestSinkFaults(t *testing.T) {
 	for name, c := range map[string]hostapp.Config{
 		"no journal":   {History: newStore(), Sinks: []hostapp.Sink{{Name: "x", Store: newStore()}}},

@@ -26,6 +26,8 @@ type sink struct {
 
 	next    uint64 // position in the journal
 	savedAt time.Time
+	mender  history.Mender // until next is at mendTo: all was written again then
+	mendTo  uint64
 }
 
 // cursorEvery is how often a sink notes how far it has come. After a crash the
@@ -35,11 +37,36 @@ const cursorEvery = 5 * time.Second
 func newSink(s Sink, c Config, in *intake) *sink {
 	out := &sink{name: s.Name, log: c.Log.With("sink", s.Name), now: c.Now, writer: newHistoryWriter(s.Store, c), intake: in, wake: make(chan struct{}, 1)}
 	if in != nil {
+		out.mend(s.Store)
 		out.next = in.journal.Cursor(s.Name)
 		out.behind.Store(int64(in.journal.Next() - out.next))
 		out.decoder = decoder{names: in.names.Text, forms: map[uint32]*form{}, told: map[uint32]uint32{}}
 	}
 	return out
+}
+
+// mend begins anew with all that the journal has, if the store was damaged.
+func (s *sink) mend(store history.Writer) {
+	m, ok := store.(history.Mender)
+	if !ok || len(m.Damaged()) == 0 {
+		return
+	}
+	if err := s.intake.journal.Rewind(s.name); err != nil {
+		s.log.Error("history was damaged, and cannot be written again from the journal", "err", err)
+		return
+	}
+	s.mender, s.mendTo = m, s.intake.journal.Next()
+	s.log.Warn("history was damaged: what the journal has is written again", "damaged", m.Damaged(), "records", s.mendTo-s.intake.journal.Cursor(s.name))
+}
+
+// mended ends that when all was written again.
+func (s *sink) mended() {
+	if s.mender == nil || s.next < s.mendTo {
+		return
+	}
+	s.mender.Mended()
+	s.mender = nil
+	s.log.Info("history was damaged: all that the journal had is written again")
 }
 
 func (s *sink) nudge() {
@@ -100,6 +127,7 @@ func (s *sink) one(ctx context.Context, l *load) bool {
 		clear(l.marks)
 	}
 	s.next = max(next, s.next)
+	s.mended()
 	s.behind.Store(int64(s.intake.journal.Next() - next))
 	s.save(false)
 	return some

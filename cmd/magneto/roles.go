@@ -234,6 +234,7 @@ func openHost(p *plant, servers []hostapp.Server, log *slog.Logger) (host, error
 	c := p.Host.Config()
 	c.Servers, c.History, c.Prometheus, c.Log = servers, store, store.PrometheusHandler(), log
 	c.Journal, c.JournalBytes = filepath.Join(p.dir("host"), "journal"), int64(p.History.Journal.MaxBytes)
+	c.JournalKeep = int64(p.History.Journal.Keep)
 	c.Births = filepath.Join(p.dir("host"), "births")
 	h := host{stores: []io.Closer{store}}
 	if p.History.Influx.URL != "" {

@@ -190,6 +190,17 @@ type Syncer interface {
 	Sync(ctx context.Context) error
 }
 
+// Mender is a Writer that looks for damage to its files when it is opened.
+type Mender interface {
+	// Damaged says in words what was found and put right, as far as that can be
+	// without the samples: whoever has these writes them again, in their order.
+	// Empty: nothing, or all was written again.
+	Damaged() []string
+	// Mended says that all was written again. Until then a marker that is older
+	// than what its series ends with stays where it is.
+	Mended()
+}
+
 // Marker is a Writer that can end all its series at once.
 type Marker interface {
 	// MarkAll writes a stale marker into every series that has a value at its

@@ -27,6 +27,7 @@ type Config struct {
 
 	SegmentBytes int64         // length of a file; 4 MiB if zero, less on a small disk
 	MaxBytes     int64         // of all files; 1 GiB if zero, at least two segments
+	KeepBytes    int64         // of what every cursor is behind so much is kept, while there is room; see Rewind
 	MaxAge       time.Duration // records older than this are dropped; never if zero
 	MinFree      int64         // bytes of the disk that are left free; 64 MiB if zero, at most a sixteenth of it
 	WhenFull     WhenFull
@@ -63,7 +64,7 @@ func (c Config) ready() (Config, error) {
 		return c, errors.New("journal: no folder")
 	case c.SegmentBytes < recordHead+1, c.MaxBytes < 2*c.SegmentBytes:
 		return c, errors.New("journal: max bytes must be two segments at least, and a segment hold a record")
-	case c.MaxAge < 0, c.MinFree < 0, c.MaxRecord < 1, c.MaxRecord > maxRecord:
+	case c.MaxAge < 0, c.MinFree < 0, c.KeepBytes < 0, c.MaxRecord < 1, c.MaxRecord > maxRecord:
 		return c, errors.New("journal: an age, free space or record length is out of range")
 	}
 	return c, nil

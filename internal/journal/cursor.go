@@ -137,6 +137,27 @@ func (j *Journal) SetCursor(name string, pos uint64) error {
 	return nil
 }
 
+// Forget gives back what every cursor is behind, also what is kept, but for the
+// last file.
+func (j *Journal) Forget() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for {
+		if gone, err := j.giveBack(); !gone || err != nil {
+			return err
+		}
+	}
+}
+
+// Rewind makes durable that a reader begins anew at the oldest record, also of
+// what is kept for that (Config.KeepBytes).
+func (j *Journal) Rewind(name string) error {
+	j.mu.Lock()
+	first := j.segments[0].first
+	j.mu.Unlock()
+	return j.SetCursor(name, min(first, j.Durable()))
+}
+
 // DropCursor forgets a reader, so that it keeps nothing any more.
 func (j *Journal) DropCursor(name string) error {
 	j.mu.Lock()

@@ -228,6 +228,12 @@ func (j *Journal) fail(err error) error {
 // room makes room for n bytes, or refuses.
 func (j *Journal) room(n int64) error {
 	for j.bytes+n > j.cfg.MaxBytes {
+		if gone, err := j.giveBack(); gone || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if j.cfg.WhenFull == Refuse || len(j.segments) == 1 {
 			return fmt.Errorf("%w: %d bytes of %d are taken", ErrFull, j.bytes, j.cfg.MaxBytes)
 		}
@@ -246,6 +252,12 @@ func (j *Journal) room(n int64) error {
 		if free-j.cfg.SegmentBytes >= j.cfg.MinFree {
 			return nil
 		}
+		if gone, err := j.giveBack(); gone || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if j.cfg.WhenFull == Refuse || len(j.segments) == 1 {
 			return fmt.Errorf("%w: %d bytes of the disk are free, %d are to be left", ErrFull, free, j.cfg.MinFree)
 		}
@@ -253,6 +265,15 @@ func (j *Journal) room(n int64) error {
 			return err
 		}
 	}
+}
+
+// giveBack removes the oldest segment if every cursor is behind it.
+func (j *Journal) giveBack() (bool, error) {
+	lowest, some := j.cursors.lowest()
+	if !some || len(j.segments) == 1 || j.segments[0].next > lowest {
+		return false, nil
+	}
+	return true, j.remove()
 }
 
 // dropOldest gives up the oldest segment, and counts what not all have read.
@@ -282,15 +303,23 @@ func (j *Journal) remove() error {
 	return nil
 }
 
-// trim gives back what all cursors are behind, and what is too old.
+// trim gives back what all cursors are behind, but for what is to be kept, and
+// what is too old.
 func (j *Journal) trim() {
 	lowest, some := j.cursors.lowest()
+	read := int64(0)
+	for _, s := range j.segments {
+		if some && s.next <= lowest {
+			read += s.size
+		}
+	}
 	for len(j.segments) > 1 {
 		s := j.segments[0]
 		old := j.cfg.MaxAge > 0 && s.newest < j.cfg.Now().Add(-j.cfg.MaxAge).UnixMilli()
-		if !old && !(some && s.next <= lowest) {
+		if !old && (!some || s.next > lowest || read-s.size < j.cfg.KeepBytes) {
 			return
 		}
+		read -= s.size
 		var err error
 		if old {
 			err = j.dropOldest()

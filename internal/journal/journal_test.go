@@ -111,6 +111,49 @@ func TestCursors(t *testing.T) {
 	}
 }
 
+// TestKeep keeps what every reader has, while there is room, for one that begins
+// anew.
+func TestKeep(t *testing.T) {
+	d := journaltest.NewDisk(1)
+	c := small
+	c.MaxBytes, c.KeepBytes, c.WhenFull = 4000, 2000, journal.Refuse
+	j := open(t, d, c)
+	for i := range 1000 { // many times what there is room for
+		appendText(t, j)
+		if i%10 == 9 {
+			if err := errors.Join(j.Sync(), j.SetCursor("a", j.Next())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := j.Stats(); s.Bytes < c.KeepBytes || s.Bytes > c.KeepBytes+2*c.SegmentBytes || s.Dropped != 0 {
+		t.Fatalf("%+v with %d bytes to keep", s, c.KeepBytes)
+	}
+	kept := j.Stats().First
+	for range 1000 { // nobody reads: what is kept makes room
+		if _, err := j.Append([]byte(text(j.Next()))); errors.Is(err, journal.ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := j.Stats(); s.First <= kept || s.First > j.Cursor("a") || s.Dropped != 0 {
+		t.Errorf("%+v, with the reader at %d", s, j.Cursor("a"))
+	}
+	if err := errors.Join(j.Sync(), j.SetCursor("a", j.Next()), j.Rewind("a")); err != nil {
+		t.Fatal(err)
+	}
+	if j.Cursor("a") != j.Stats().First {
+		t.Errorf("the reader is at %d, the first is %d", j.Cursor("a"), j.Stats().First)
+	}
+	if err := errors.Join(j.SetCursor("a", j.Next()), j.Forget()); err != nil {
+		t.Fatal(err)
+	}
+	if s := j.Stats(); s.Bytes > c.SegmentBytes {
+		t.Errorf("%+v after all was forgotten", s)
+	}
+}
+
 // TestTogether appends, syncs, reads and gives back at once.
 func TestTogether(t *testing.T) {
 	j, err := journal.Open(journal.Config{Dir: t.TempDir(), SegmentBytes: 2000, MaxBytes: 1 << 24, MinFree: 1})

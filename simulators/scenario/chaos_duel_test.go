@@ -44,18 +44,6 @@ func (s *sightings) count() int {
 	return len(s.times)
 }
 
-// first is when the first was after a time; zero if there was none.
-func (s *sightings) first(after time.Time) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, at := range s.times {
-		if at.After(after) {
-			return at
-		}
-	}
-	return time.Time{}
-}
-
 // births are the NBIRTHs of a node as the host counts them.
 func (r *rig) births(node string) int {
 	r.t.Helper()

@@ -39,6 +39,9 @@ CREATE TABLE counter (
 CREATE TABLE quarantine (
 	id INTEGER PRIMARY KEY AUTOINCREMENT, series INTEGER NOT NULL, ts INTEGER NOT NULL, type INTEGER NOT NULL,
 	num INTEGER NOT NULL, txt BLOB, quality INTEGER NOT NULL, received INTEGER NOT NULL, UNIQUE (series, ts));
+`, `
+CREATE TABLE synced (n INTEGER NOT NULL); -- one row: the number of syncs, see checks
+INSERT INTO synced VALUES (0);
 `}
 
 // openCatalog opens catalog.db for its one writer, brings it up to date, and
@@ -68,13 +71,16 @@ func openCatalog(ctx context.Context, dir string) (write, read *sql.DB, err erro
 	return write, read, nil
 }
 
+// errNewer says that a newer program has written the catalogue.
+var errNewer = errors.New("use a newer one")
+
 func migrate(ctx context.Context, db *sql.DB) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
 	if version > len(migrations) {
-		return fmt.Errorf("is of version %d, this program knows %d: use a newer one", version, len(migrations))
+		return fmt.Errorf("is of version %d, this program knows %d: %w", version, len(migrations), errNewer)
 	}
 	for ; version < len(migrations); version++ {
 		tx, err := db.BeginTx(ctx, nil)

@@ -58,6 +58,11 @@ func (b *batch) outOfOrder(e *series) error {
 // place takes one point whose time may be taken already.
 func (b *batch) place(e *series, p *history.Point, known map[int64]uint64, rows map[int64]*row) error {
 	ts := p.Timestamp
+	if p.Stale {
+		null := *p
+		null.Value, null.Stale = sparkplug.Value{}, false
+		p = &null
+	}
 	bits, rounded, isNumber := number(p.Value)
 	if p.Value.IsNull() {
 		bits, rounded, isNumber = staleBits, false, true
@@ -71,6 +76,13 @@ func (b *batch) place(e *series, p *history.Point, known map[int64]uint64, rows 
 	there, hasNumber := known[ts]
 	old := rows[ts]
 	marked := hasNumber && value.IsStaleNaN(math.Float64frombits(there)) || old != nil && old.kind == rowStale
+	if len(b.s.damaged) > 0 && old == nil && exact && isNumber && hasNumber && !marked && there == bits {
+		b.res.Written++ // its row was lost
+		r.kind = rowExact
+		rows[ts] = &r
+		_, err := b.insertRow(e, &r)
+		return err
+	}
 	hadValue := old != nil && old.kind != rowStale && old.typ != sparkplug.TypeUnknown
 	switch {
 	case hadValue && !old.same(&r), !hadValue && hasNumber && !marked && (exact || !isNumber || there != bits):

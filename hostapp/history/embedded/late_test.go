@@ -43,6 +43,12 @@ func (o *old) open() {
 	o.s = s
 }
 
+// kill ends the store as a kill of the process does.
+func (o *old) kill() {
+	require.NoError(o.t, o.s.closeFiles())
+	require.NoError(o.t, o.s.release())
+}
+
 func (o *old) write(metric string, age time.Duration, v sparkplug.Value) history.WriteResult {
 	key := history.Key{Group: "G", Node: "N", Metric: metric}
 	h, err := o.s.Series(context.Background(), key, history.Meta{Type: sparkplug.TypeDouble})
@@ -123,7 +129,7 @@ func TestLateNullReplaced(t *testing.T) {
 	require.Equal(t, history.WriteResult{Written: 1}, o.write("a", 50*day, sparkplug.Double(7)))
 	o.write("b", 50*day, sparkplug.Null(sparkplug.TypeDouble))
 	require.Equal(t, history.WriteResult{Written: 1}, o.write("b", 50*day, sparkplug.String("x")))
-	require.NoError(t, o.s.closeFiles())
+	o.kill()
 	o.open() // which loads the block
 	o.flush()
 	require.Equal(t, map[int]int{rowOwn: 2}, o.rows())
@@ -136,7 +142,7 @@ func TestLateKilled(t *testing.T) {
 	o.write("a", 50*day, sparkplug.Double(1))
 	o.flush()
 	require.Equal(t, map[int]int{rowLate: 1}, o.rows())
-	require.NoError(t, o.s.closeFiles())
+	o.kill()
 	o.open()
 	defer func() { require.NoError(t, o.s.Close()) }()
 	o.flush()
@@ -178,7 +184,7 @@ func TestLateLaw(t *testing.T) {
 			case 1:
 				o.reload()
 			case 2:
-				require.NoError(rt, o.s.closeFiles()) // a kill: nothing is written in the end
+				o.kill() // a kill: nothing is written in the end
 				o.open()
 			case 3:
 				require.NoError(rt, o.s.Close())

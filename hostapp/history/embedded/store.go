@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/prometheus/prometheus/util/compression"
 
 	"github.com/magneto-iiot/magneto/hostapp/history"
@@ -46,7 +48,9 @@ type Store struct {
 	quarantined int   // rows
 	pruneAt     time.Time
 
-	syncer *syncer
+	syncer  *syncer
+	damaged []string // when it was opened
+	lock    fileutil.Releaser
 
 	settling sync.RWMutex // held by who moves samples from SQLite to the TSDB, and by who opens both
 
@@ -61,6 +65,7 @@ var (
 	_ history.Store  = (*Store)(nil)
 	_ history.Marker = (*Store)(nil)
 	_ history.Syncer = (*Store)(nil)
+	_ history.Mender = (*Store)(nil)
 
 	_ history.Quarantine = (*Store)(nil)
 )
@@ -77,19 +82,56 @@ func Open(cfg Config) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("embedded: %w", err)
 	}
-	closing := new(atomic.Bool)
-	log := slog.New(quiet{cfg.Log.Handler(), closing})
-	// The TSDB first: it holds the lock on the folder.
-	db, err := tsdb.Open(filepath.Join(cfg.Dir, "tsdb"), log, nil, tsdbOptions(cfg), nil)
+	lock, _, err := fileutil.Flock(filepath.Join(cfg.Dir, "lock"))
 	switch {
-	case errors.Is(err, syscall.EAGAIN): // what a second lock gets
+	case errors.Is(err, syscall.EAGAIN):
 		return nil, fmt.Errorf("embedded: %s: another process has this store open; stop it or choose another folder: %w", cfg.Dir, err)
 	case err != nil:
 		return nil, fmt.Errorf("embedded: %s: %w", cfg.Dir, err)
 	}
-	write, read, err := openCatalog(context.Background(), cfg.Dir)
+	s, err := openLocked(cfg)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded: %s: %w", cfg.Dir, err), lock.Release())
+	}
+	s.lock = lock
+	for _, d := range s.damaged {
+		cfg.Log.Error("history: damaged", "what", d)
+	}
+	return s, nil
+}
+
+func openLocked(cfg Config) (*Store, error) {
+	fresh, err := isFresh(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	known, ok := loadChecks(cfg.Dir)
+	damaged, distrusted, err := lookOver(cfg, &known)
+	if err != nil {
+		return nil, err
+	}
+	closing := new(atomic.Bool)
+	log := slog.New(quiet{cfg.Log.Handler(), closing})
+	db, found, err := openTSDB(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	damaged = append(damaged, found...)
+	write, read, mended, err := mendCatalog(context.Background(), cfg, distrusted)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	syncs, err := syncsOf(context.Background(), write)
+	if err != nil {
+		return nil, errors.Join(err, db.Close(), read.Close(), write.Close())
+	}
+	switch {
+	case mended != "":
+		damaged = append(damaged, mended)
+	case !ok && !fresh:
+		damaged = append(damaged, checksFile+": is gone, or cannot be read")
+	case syncs < known.Syncs:
+		damaged = append(damaged, catalogWAL+": its end is lost")
 	}
 	p := parser.NewParser(parser.Options{})
 	s := &Store{
@@ -99,17 +141,86 @@ func Open(cfg Config) (*Store, error) {
 			NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: p,
 		}),
-		syncer:  &syncer{dir: cfg.Dir, sizes: map[string]int64{}, names: map[string][]string{}},
 		gauges:  map[string]*gauge{},
 		devices: map[nodeKey]map[string]bool{},
 		newest:  db.Head().MaxTime(),
 		index:   map[history.Key]*series{},
 		perNode: map[nodeKey]int{},
+		damaged: damaged,
 	}
-	if err := s.load(context.Background()); err != nil {
+	s.syncer = &syncer{
+		dir: cfg.Dir, blocks: s.blocks, count: s.countSync, checks: checks{Blocks: known.Blocks, Syncs: syncs},
+		sizes: map[string]int64{}, names: map[string][]string{},
+	}
+	if mended != "" {
+		err = s.recall(context.Background())
+	} else {
+		err = s.load(context.Background())
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	return s, nil
+}
+
+// isFresh says whether no store was in a folder yet.
+func isFresh(dir string) (bool, error) {
+	for _, name := range []string{"tsdb", "catalog.db"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// lookOver looks for damage before anything is opened. Damaged blocks are moved
+// aside; distrusted says that the catalogue is not what it was.
+func lookOver(cfg Config, known *checks) (words []string, distrusted bool, err error) {
+	for _, d := range known.verify(cfg.Dir, cfg.Now().Add(-cfg.Retention).UnixMilli()) {
+		word := d.String()
+		if d.block != "" {
+			to, err := setAside(cfg.Dir, cfg.Now(), filepath.Join("tsdb", d.block))
+			if err != nil {
+				return nil, false, err
+			}
+			word += ": the block was moved to " + to
+			delete(known.Blocks, d.block)
+		}
+		words = append(words, word)
+		distrusted = distrusted || d.path == "catalog.db"
+	}
+	// What holds while nobody writes must not be looked for after a crash.
+	_, noTSDB := os.Stat(filepath.Join(cfg.Dir, "tsdb"))
+	if _, err := os.Stat(filepath.Join(cfg.Dir, "catalog.db")); errors.Is(err, fs.ErrNotExist) && noTSDB == nil {
+		distrusted = true
+	}
+	return words, distrusted, (&checks{Blocks: known.Blocks, Syncs: known.Syncs}).store(cfg.Dir, true)
+}
+
+// countSync counts a sync in the catalogue.
+func (s *Store) countSync(ctx context.Context) (n int64, err error) {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	if err := s.write.QueryRowContext(ctx, "UPDATE synced SET n = n + 1 RETURNING n").Scan(&n); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func syncsOf(ctx context.Context, db *sql.DB) (n int64, err error) {
+	if err := db.QueryRowContext(ctx, "SELECT max(n) FROM synced").Scan(&n); err != nil {
+		return 0, fmt.Errorf("catalog: %w", err)
+	}
+	return n, nil
+}
+
+// blocks are the blocks that the TSDB has, with the time of their end.
+func (s *Store) blocks() map[string]int64 {
+	all := map[string]int64{}
+	for _, b := range s.db.Blocks() {
+		all[b.Meta().ULID.String()] = b.Meta().MaxTime
+	}
+	return all
 }
 
 func tsdbOptions(cfg Config) *tsdb.Options {
@@ -137,9 +248,12 @@ func (s *Store) Close() error {
 	defer s.wmu.Unlock()
 	s.closing.Store(true)
 	ctx := context.Background()
-	return errors.Join(s.flushCatalog(ctx), s.flushLate(ctx), s.engine.Close(), s.closeFiles())
+	return errors.Join(s.flushCatalog(ctx), s.flushLate(ctx), s.engine.Close(), s.closeFiles(), s.syncer.closed(), s.release())
 }
 
 func (s *Store) closeFiles() error {
 	return errors.Join(s.db.Close(), s.read.Close(), s.write.Close())
 }
+
+// release lets another process open the store.
+func (s *Store) release() error { return s.lock.Release() }

@@ -19,7 +19,11 @@ import (
 type syncer struct {
 	dir string
 
+	blocks func() map[string]int64              // that there are, by ULID, with the time of their end
+	count  func(context.Context) (int64, error) // a sync in the catalogue
+
 	mu     sync.Mutex
+	checks checks
 	sizes  map[string]int64    // of segments, when they were last made durable
 	names  map[string][]string // in a folder, when it was
 	failed error
@@ -33,23 +37,83 @@ type syncer struct {
 // after a crash what is in their log, up to where it is whole. After an error
 // Sync fails until the store is opened anew, since the system may have thrown
 // away what it could not write.
-func (s *Store) Sync(context.Context) error { return s.syncer.sync() }
+func (s *Store) Sync(ctx context.Context) error { return s.syncer.sync(ctx) }
 
-func (s *syncer) sync() error {
+func (s *syncer) sync(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {
 		return s.failed
 	}
-	err := errors.Join(
+	n, err := s.count(ctx)
+	if err != nil {
+		return fmt.Errorf("embedded: sync: %w", err) // nothing is lost by it
+	}
+	err = errors.Join(
 		s.segments(filepath.Join(s.dir, "tsdb", "wal")),
 		s.segments(filepath.Join(s.dir, "tsdb", "wbl")),
 		s.catalog(),
 	)
+	if err == nil {
+		s.checks.Syncs = n
+		err = s.note()
+	}
 	if err != nil {
 		s.failed = fmt.Errorf("embedded: sync: %w", err)
 	}
 	return s.failed
+}
+
+// note notes what must be there when the store is opened again.
+func (s *syncer) note() error {
+	tsdb := filepath.Join(s.dir, "tsdb")
+	blocks := s.blocks()
+	if err := s.checks.note(tsdb, blocks); err != nil {
+		return err
+	}
+	logs := map[string]int64{}
+	for file, size := range s.sizes {
+		rel, err := filepath.Rel(s.dir, file)
+		if err != nil {
+			return err
+		}
+		logs[rel] = size
+	}
+	if info, err := os.Stat(filepath.Join(s.dir, catalogWAL)); err == nil {
+		logs[catalogWAL] = info.Size()
+	}
+	s.checks.Whole, s.checks.Logs = nil, logs
+	return s.checks.store(s.dir, false)
+}
+
+// closed notes what is there of a store that was closed in order.
+func (s *syncer) closed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks.Logs, s.checks.Whole = map[string]int64{}, map[string]fileCheck{}
+	for _, pattern := range []string{"tsdb/wal/[0-9]*", "tsdb/wbl/[0-9]*", "tsdb/chunks_head/[0-9]*"} {
+		files, err := filepath.Glob(filepath.Join(s.dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			info, err := os.Stat(file)
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(s.dir, file)
+			if err != nil {
+				return err
+			}
+			s.checks.Logs[rel] = info.Size()
+		}
+	}
+	if info, err := os.Stat(filepath.Join(s.dir, "catalog.db")); err == nil && info.Size() <= verifyBytes {
+		if s.checks.Whole["catalog.db"], err = checkOf(filepath.Join(s.dir, "catalog.db")); err != nil {
+			return err
+		}
+	}
+	return s.checks.store(s.dir, false)
 }
 
 // segments makes durable the files of a folder that have grown: they are only

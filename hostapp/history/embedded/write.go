@@ -154,6 +154,10 @@ func (b *batch) add(i int, p *history.Point) error {
 	}
 	ts := p.Timestamp
 	null := p.Value.IsNull()
+	if p.Stale && ts < e.last && len(b.s.damaged) > 0 {
+		b.postpone(e, i) // of long ago: it stays there
+		return nil
+	}
 	if (p.Stale || null && ts >= e.last) && len(b.late[e]) > 0 {
 		// What came before a marker may open the series that it ends.
 		if err := b.outOfOrder(e); err != nil {

@@ -245,14 +245,15 @@ func (s *Store) encode(points []history.Point) (res history.WriteResult, n int) 
 		}
 		s.buf = append(s.buf, e.prefix...)
 		s.buf = append(appendFields(s.buf, p, e.template, s.uints), ' ')
-		s.line(strconv.AppendInt(s.buf, at, 10))
+		s.buf = strconv.AppendInt(s.buf, at, 10)
+		s.endLine()
 	}
 	return res, len(points)
 }
 
-// line ends a line.
-func (s *Store) line(buf []byte) {
-	s.buf = append(buf, '\n')
+// endLine ends a line of buf.
+func (s *Store) endLine() {
+	s.buf = append(s.buf, '\n')
 	s.ends = append(s.ends, len(s.buf))
 }
 
@@ -268,7 +269,8 @@ func (s *Store) Record(ctx context.Context, events ...history.Event) error {
 		n := min(len(events), s.cfg.BatchLines)
 		s.buf, s.ends, s.moved = s.buf[:0], s.ends[:0], s.moved[:0]
 		for i := range events[:n] {
-			s.line(appendEvent(s.buf, &events[i]))
+			s.buf = appendEvent(s.buf, &events[i])
+			s.endLine()
 		}
 		rejected, err := s.send(ctx)
 		if err != nil {
