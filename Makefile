@@ -95,10 +95,10 @@ world: ## play 20,000 seeds of the simulated plant; minutes
 	MAGNETO_SEEDS=20000 go test -count=1 -timeout 30m -run '^TestWorld$$' ./simulators/world -v | grep -E '^(ok|FAIL|panic)|world:|seed|faults'
 
 .PHONY: chaos
-chaos: build ## kill, cut, stop and starve the real programs, count what is lost; a quarter of an hour
+chaos: build ## kill, cut, stop and starve the real programs, count what is lost; half an hour
 	MAGNETO_CHAOS=60 MAGNETO_BIN=$(CURDIR)/bin MAGNETO_MOSQUITTO=$$(PATH=$$PATH:/usr/sbin type -P mosquitto) \
 		MAGNETO_INFLUXD=$$(GOBIN=$(CURDIR)/bin/tools go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10 && echo $(CURDIR)/bin/tools/influxd) \
-		go test -count=1 -timeout 60m -run '^Test(Chaos|AgentOutage)' ./simulators/scenario ./edgenode -v | \
+		go test -count=1 -timeout 90m -run '^Test(Chaos|AgentOutage)' ./simulators/scenario ./edgenode -v | \
 		grep -oE 'chaos: \|.*|[0-9]+ h: .*|skipped: .*|^(ok|FAIL|panic).*|^ *--- FAIL.*|Error:.*'
 
 .PHONY: conform

@@ -72,12 +72,15 @@ func (h *Host) Run(ctx context.Context) error {
 		behind.Go(func() { h.ingest.run(written) })
 	}
 	h.restore()
-	if h.ingest != nil {
-		h.ingest.catchUp(ctx)
-	}
-	h.expect(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { watching = h.watch.Run(work) })
+	servers.Go(func() { // what the history knows now, and what it learns from the journal
+		h.expect(ctx)
+		if h.ingest != nil {
+			h.ingest.catchUp(ctx)
+			h.expect(ctx)
+		}
+	})
 	for _, p := range h.presences {
 		servers.Go(func() { p.run(ctx) })
 	}

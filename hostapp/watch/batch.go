@@ -144,6 +144,8 @@ func (w *Watcher) apply(now int64, p *pending) {
 	case itemDown:
 		it.link.conn = nil
 		w.eachOf(it.link, now, session.NodeHostLost)
+	case itemExpect:
+		w.expect(now, it.node.group, it.node.name)
 	case itemRebirth:
 		w.step(it.node, session.NodeEvent{Kind: session.NodeRebirth, At: now}, nil)
 	}

@@ -33,6 +33,7 @@ const (
 	itemUp
 	itemDown
 	itemRebirth // an operator asks for one
+	itemExpect  // a node is known of old; node says which and is not that of the watcher
 )
 
 // Server is the name the link was asked for with.

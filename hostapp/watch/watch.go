@@ -96,16 +96,42 @@ func New(c Config) (*Watcher, error) {
 // Expect makes a node known before anything was heard of it, as a history
 // remembers it from an earlier run. Its state is Unknown, and it is asked for
 // its births, on every server, 2 s after a connection is up: a node whose
-// values do not change would otherwise stay unseen. Call it before Run. Ids
-// that are not valid and nodes beyond MaxNodes are refused and counted.
-func (w *Watcher) Expect(group, node string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !sparkplug.ValidID(group) || !sparkplug.ValidID(node) {
+// values do not change would otherwise stay unseen. Before Run it returns at
+// once, then when Run has taken it in. Of a node that was heard already it
+// changes nothing. Ids that are not valid and nodes beyond MaxNodes are refused
+// and counted.
+func (w *Watcher) Expect(group, name string) {
+	if !sparkplug.ValidID(group) || !sparkplug.ValidID(name) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.stats.Refused++
 		return
 	}
-	w.route(w.absent, sparkplug.Topic{Group: group, Node: node})
+	if !w.running.Load() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.route(w.absent, sparkplug.Topic{Group: group, Node: name})
+		return
+	}
+	select {
+	case w.queue <- item{kind: itemExpect, node: &node{group: group, name: name}}:
+	case <-w.ended:
+	}
+}
+
+// expect takes in a node of old while there may be connections.
+func (w *Watcher) expect(now int64, group, name string) {
+	if w.nodes[nodeID{group, name}] != nil {
+		return
+	}
+	r, ok := w.route(w.absent, sparkplug.Topic{Group: group, Node: name})
+	connected := false
+	for _, l := range w.links {
+		connected = connected || l.conn != nil
+	}
+	if ok && connected {
+		w.step(r.node, session.NodeEvent{Kind: session.NodeExpected, At: now}, nil)
+	}
 }
 
 // Run owns the state until ctx ends; it then handles what waits in the queue

@@ -223,6 +223,7 @@ func TestExpect(t *testing.T) {
 	run(t, watch.Config{}, func(p *plant) {
 		p.w.Expect("G", "N")
 		p.w.Expect("G", "a/b")
+		synctest.Wait()
 		if n, ok := p.w.Node("G", "N"); !ok || n.State != watch.Unknown || n.Server != "" {
 			t.Errorf("before any message: %+v, %v", n, ok)
 		}

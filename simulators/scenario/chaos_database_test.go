@@ -147,3 +147,31 @@ func TestChaosDatabase(t *testing.T) {
 	}
 	r.report("the same, in the embedded history", fmt.Sprint(down), worst, 10*time.Second)
 }
+
+// TestChaosStoreKill kills a database outside, again and again, each time after
+// it has all.
+func TestChaosStoreKill(t *testing.T) {
+	t.Parallel()
+	db := newInfluxDB(t)
+	r := newRigWith(t, chaosBroker(t).addr, "", "", fmt.Sprintf("history: {influx: {url: %q, bucket: plant/autogen}}\n", db.base))
+	var worst time.Duration
+	n := kills(t, 3)
+	for range n {
+		r.run(30)
+		db.proc.kill()
+		begun := time.Now()
+		db.start()
+		worst = max(worst, time.Since(begun))
+		r.sunk("influx")
+		r.note()
+	}
+	r.quiet()
+	r.delivered()
+	r.sunk("influx")
+	r.note()
+	l := r.against(db.values(), 0)
+	t.Logf("chaos: | store outside kill -9 | %d kills | %s; it answers again within %.1f s, bound 5 s |", n, l, worst.Seconds())
+	if l.lost+l.wrong > 0 || l.samples < 1000 || worst > 5*time.Second {
+		t.Errorf("%s; %v", l, worst)
+	}
+}
