@@ -45,8 +45,9 @@ type fileCheck struct {
 const checksFile = "checks.json"
 
 // verifyBytes bounds what is read of the blocks when a store is opened, the
-// newest first: seconds.
-const verifyBytes = 1 << 30
+// newest first, and of the catalogue when it is closed: seconds on a slow disk,
+// and about as much as a journal of a GiB can write again.
+const verifyBytes = 256 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

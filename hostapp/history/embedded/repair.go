@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -193,7 +194,7 @@ func mendCatalog(ctx context.Context, cfg Config, distrusted bool) (write, read 
 	if !distrusted {
 		write, read, err = openCatalog(ctx, cfg.Dir)
 		if err == nil {
-			if err = quickCheck(ctx, write); err == nil {
+			if err = quickCheck(ctx, cfg.Dir, write); err == nil {
 				return write, read, "", nil
 			}
 			err = errors.Join(err, read.Close(), write.Close())
@@ -214,7 +215,11 @@ func mendCatalog(ctx context.Context, cfg Config, distrusted bool) (write, read 
 	return write, read, damaged, err
 }
 
-func quickCheck(ctx context.Context, db *sql.DB) error {
+// quickCheck has SQLite look through a catalogue that is not too large for that.
+func quickCheck(ctx context.Context, dir string, db *sql.DB) error {
+	if info, err := os.Stat(filepath.Join(dir, "catalog.db")); err != nil || info.Size() > 4*verifyBytes {
+		return err
+	}
 	var said string
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&said); err != nil {
 		return err
