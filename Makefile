@@ -17,7 +17,7 @@ export GOFLAGS ?= -buildvcs=false
 export MAGNETO_TESTDATA ?= $(if $(wildcard ../shared/data/.),$(abspath ../shared/data))
 
 # Packages whose goroutines talk to one another: the ones worth the race detector.
-RACE := ./broker/... ./internal/... ./edgenode/... ./hostapp/... ./simulators/... ./cmd/...
+RACE := ./broker/... ./internal/... ./edgenode/... ./hostapp/... ./services/... ./simulators/... ./cmd/...
 
 .PHONY: help
 help: ## list the targets
