@@ -68,8 +68,9 @@ func FuzzLine(f *testing.F) {
 	f.Add("G", "N", "D", `a\\b\ `, `\`, int64(0))
 	f.Fuzz(func(t *testing.T, group, node, device, metric, text string, number int64) {
 		key := history.Key{Group: group, Node: node, Device: device, Metric: metric}
-		unknown := func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' } // to this parser, not to databases
-		if key.Check() != nil || strings.ContainsFunc(text+group+node+device+metric, unknown) {
+		unknown := func(r rune) bool { return r < ' ' && r != '\n' } // to this parser, not to databases
+		ids := strings.ReplaceAll(group+node+device+metric, "\r", "")
+		if key.Check() != nil || strings.ContainsFunc(text+ids, unknown) {
 			return
 		}
 		line := appendSeries(nil, key)
