@@ -137,6 +137,7 @@ func TestRealInflux(t *testing.T) {
 		{sparkplug.Uint(sparkplug.TypeUInt64, math.MaxUint64), "s", "18446744073709551615"},
 		{sparkplug.Boolean(true), "b", true},
 		{sparkplug.String("line\nbreak, \"quote\" and \\"), "s", "line\nbreak, \"quote\" and \\"},
+		{sparkplug.String(`\" \\" \\\\ \`), "s", `\" \\" \\\\ \`},
 		{sparkplug.DateTime(at), "i", json.Number(fmt.Sprint(at))},
 	}
 	var points []history.Point
