@@ -191,6 +191,18 @@ func TestOutbox(t *testing.T) {
 	require.EqualValues(t, 2, emit(store.Draft{Type: event.WorkOrderCancelled, Subject: "WO-1"}).Sequence)
 	require.EqualValues(t, 3, feed(t, s)[0].N, "positions are not given twice")
 
+	// a transaction sees what it has changed, and is at one time
+	require.NoError(t, s.Do(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO effect VALUES ('x', 'pump-1')")
+		require.NoError(t, err)
+		rows, err := tx.Query("SELECT asset FROM effect")
+		require.NoError(t, err)
+		defer rows.Close()
+		require.True(t, rows.Next())
+		require.Equal(t, now, tx.Now())
+		return rows.Err()
+	}))
+
 	for want, d := range map[string]store.Draft{
 		"catalogue": {Type: "magneto.workorder.Nothing.v1", Subject: "x"},
 		"subject":   {Type: event.WorkOrderCreated, Subject: "a b"},
