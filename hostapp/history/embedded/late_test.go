@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -227,15 +228,36 @@ func TestSyncKeepsLocks(t *testing.T) {
 	require.Equal(t, before, locks())
 }
 
-// After an error Sync does not say that all is well.
+// After an fsync that failed Sync does not say that all is well.
 func TestSyncFailed(t *testing.T) {
 	o := openOld(t, t.TempDir())
-	defer func() { require.NoError(t, o.s.Close()) }()
-	wal := filepath.Join(o.cfg.Dir, "tsdb", "wal")
-	require.NoError(t, os.Rename(wal, wal+"2"))
-	require.NoError(t, os.WriteFile(wal, nil, 0o600))
-	require.Error(t, o.s.Sync(t.Context()))
-	require.NoError(t, os.Remove(wal))
-	require.NoError(t, os.Rename(wal+"2", wal))
-	require.Error(t, o.s.Sync(t.Context()))
+	full := errors.New("no space left on device")
+	o.s.syncer.flush = func(*os.File) error { return full }
+	require.ErrorIs(t, o.s.Sync(t.Context()), full)
+	o.s.syncer.flush = (*os.File).Sync
+	require.ErrorIs(t, o.s.Sync(t.Context()), full)
+	require.NoError(t, o.s.Close())
+	o.open()
+	require.NoError(t, o.s.Sync(t.Context()))
+	require.NoError(t, o.s.Close())
+}
+
+// What has nothing to do with what was written before is no reason to give up.
+func TestSyncAgain(t *testing.T) {
+	for name, harm := range map[string]string{"no note": checksFile + ".new", "no folder": "tsdb/wal"} {
+		t.Run(name, func(t *testing.T) {
+			o := openOld(t, t.TempDir())
+			defer func() { require.NoError(t, o.s.Close()) }()
+			file := filepath.Join(o.cfg.Dir, harm)
+			if err := os.Rename(file, file+".away"); err == nil {
+				require.NoError(t, os.WriteFile(file, nil, 0o600))
+			} else {
+				require.NoError(t, os.Mkdir(file, 0o750))
+			}
+			require.Error(t, o.s.Sync(t.Context()))
+			require.NoError(t, os.Remove(file))
+			_ = os.Rename(file+".away", file) // if there was one
+			require.NoError(t, o.s.Sync(t.Context()))
+		})
+	}
 }

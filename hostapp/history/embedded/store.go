@@ -149,7 +149,7 @@ func openLocked(cfg Config) (*Store, error) {
 		damaged: damaged,
 	}
 	s.syncer = &syncer{
-		dir: cfg.Dir, blocks: s.blocks, count: s.countSync, checks: checks{Blocks: known.Blocks, Syncs: syncs},
+		dir: cfg.Dir, blocks: s.blocks, count: s.countSync, flush: (*os.File).Sync, checks: checks{Blocks: known.Blocks, Syncs: syncs},
 		sizes: map[string]int64{}, names: map[string][]string{},
 	}
 	if mended != "" {

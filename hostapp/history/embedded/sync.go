@@ -21,12 +21,13 @@ type syncer struct {
 
 	blocks func() map[string]int64              // that there are, by ULID, with the time of their end
 	count  func(context.Context) (int64, error) // a sync in the catalogue
+	flush  func(*os.File) error                 // (*os.File).Sync
 
 	mu     sync.Mutex
 	checks checks
 	sizes  map[string]int64    // of segments, when they were last made durable
 	names  map[string][]string // in a folder, when it was
-	failed error
+	failed error               // of flush: what it could not write may be gone for good
 }
 
 // Sync makes durable what was written before: the write-ahead logs of the TSDB
@@ -34,9 +35,10 @@ type syncer struct {
 //
 // Neither does that by itself: the TSDB syncs a segment when it ends
 // (tsdb/wlog), SQLite with synchronous=NORMAL at a checkpoint, and both read
-// after a crash what is in their log, up to where it is whole. After an error
-// Sync fails until the store is opened anew, since the system may have thrown
-// away what it could not write.
+// after a crash what is in their log, up to where it is whole. After an fsync
+// that failed Sync fails until the store is opened anew, since the system may
+// have thrown away what it could not write; any other error, as of a disk without
+// room for a note, is of this call alone.
 func (s *Store) Sync(ctx context.Context) error { return s.syncer.sync(ctx) }
 
 func (s *syncer) sync(ctx context.Context) error {
@@ -47,7 +49,7 @@ func (s *syncer) sync(ctx context.Context) error {
 	}
 	n, err := s.count(ctx)
 	if err != nil {
-		return fmt.Errorf("embedded: sync: %w", err) // nothing is lost by it
+		return fmt.Errorf("embedded: sync: %w", err)
 	}
 	err = errors.Join(
 		s.segments(filepath.Join(s.dir, "tsdb", "wal")),
@@ -59,9 +61,9 @@ func (s *syncer) sync(ctx context.Context) error {
 		err = s.note()
 	}
 	if err != nil {
-		s.failed = fmt.Errorf("embedded: sync: %w", err)
+		return fmt.Errorf("embedded: sync: %w", err)
 	}
-	return s.failed
+	return nil
 }
 
 // note notes what must be there when the store is opened again.
@@ -143,7 +145,7 @@ func (s *syncer) segments(dir string) error {
 		if size, ok := s.sizes[file]; ok && size == info.Size() {
 			continue
 		}
-		switch err := fsync(file); {
+		switch err := s.fsync(file); {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
@@ -164,15 +166,18 @@ func (s *syncer) folder(dir string, names []string) error {
 	if slices.Equal(names, s.names[dir]) {
 		return nil
 	}
+	if err := s.fsync(dir); err != nil {
+		return err
+	}
 	s.names[dir] = names
-	return fsync(dir)
+	return nil
 }
 
 // catalog makes SQLite's write-ahead log durable. It begins from the front
 // again after a checkpoint, so that its size says nothing.
 func (s *syncer) catalog() error {
 	wal := filepath.Join(s.dir, "catalog.db-wal")
-	err := fsync(wal)
+	err := s.fsync(wal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -180,6 +185,19 @@ func (s *syncer) catalog() error {
 		return err
 	}
 	return s.folder(s.dir, []string{wal})
+}
+
+// fsync makes a file or folder durable, and remembers if that has failed.
+func (s *syncer) fsync(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := s.flush(f); err != nil {
+		s.failed = fmt.Errorf("embedded: sync: not again before the store is opened anew: %w", err)
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
 }
 
 func fsync(path string) error {
