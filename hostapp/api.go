@@ -233,24 +233,32 @@ func readValue(body io.Reader) (json.RawMessage, error) {
 	var in struct {
 		Value json.RawMessage `json:"value"`
 	}
-	d := json.NewDecoder(body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, refuse(413, "the body is longer than %d bytes", tooLong.Limit)
-		}
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return nil, refuse(400, `the body is not {"value": ...}`) // err would name types of ours
-		}
-		return nil, refuse(400, `the body is not {"value": ...}: %v`, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, refuse(400, `the body goes on after {"value": ...}`)
+	if err := readBody(body, &in, `{"value": ...}`); err != nil {
+		return nil, err
 	}
 	if in.Value == nil {
 		return nil, refuse(400, `the body has no "value"`)
 	}
 	return in.Value, nil
+}
+
+// readBody takes one JSON value of the shape of in and nothing else.
+func readBody(body io.Reader, in any, shape string) error {
+	d := json.NewDecoder(body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(in); err != nil {
+		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return refuse(413, "the body is longer than %d bytes", tooLong.Limit)
+		}
+		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return refuse(400, "the body is not %s", shape) // err would name types of ours
+		}
+		return refuse(400, "the body is not %s: %v", shape, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return refuse(400, "the body goes on after %s", shape)
+	}
+	return nil
 }
 
 func (h *Host) postRebirth(w http.ResponseWriter, r *http.Request) error {

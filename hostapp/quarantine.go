@@ -3,7 +3,6 @@ package hostapp
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -37,9 +36,15 @@ type asideSample struct {
 
 // asideOf names the edge node that is released or dropped.
 type asideOf struct {
-	Group   string `json:"group"`
-	Node    string `json:"node"`
-	ShiftMs int64  `json:"shift_ms"`
+	Group string `json:"group"`
+	Node  string `json:"node"`
+}
+
+func (o asideOf) check() error {
+	if !sparkplug.ValidID(o.Group) || !sparkplug.ValidID(o.Node) {
+		return refuse(422, "group %q and node %q: name both", o.Group, o.Node)
+	}
+	return nil
 }
 
 func (h *Host) quarantine() (history.Quarantine, error) {
@@ -94,28 +99,19 @@ func (h *Host) getQuarantine(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// asideRequest reads which edge node a request is about.
-func asideRequest(r *http.Request) (of asideOf, err error) {
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		return of, err
-	}
-	if err := json.Unmarshal(b, &of); err != nil {
-		return of, refuse(400, "want {\"group\": G, \"node\": E}: %v", err)
-	}
-	if !sparkplug.ValidID(of.Group) || !sparkplug.ValidID(of.Node) {
-		return of, refuse(422, "group %q and node %q: name both", of.Group, of.Node)
-	}
-	return of, nil
-}
-
 func (h *Host) postRelease(w http.ResponseWriter, r *http.Request) error {
 	q, err := h.quarantine()
 	if err != nil {
 		return err
 	}
-	of, err := asideRequest(r)
-	if err != nil {
+	var of struct {
+		asideOf
+		ShiftMs int64 `json:"shift_ms"`
+	}
+	if err := readBody(r.Body, &of, `{"group": G, "node": E, "shift_ms": N}`); err != nil {
+		return err
+	}
+	if err := of.check(); err != nil {
 		return err
 	}
 	res, err := q.Release(r.Context(), of.Group, of.Node, of.ShiftMs)
@@ -136,8 +132,11 @@ func (h *Host) postDiscard(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	of, err := asideRequest(r)
-	if err != nil {
+	var of asideOf
+	if err := readBody(r.Body, &of, `{"group": G, "node": E}`); err != nil {
+		return err
+	}
+	if err := of.check(); err != nil {
 		return err
 	}
 	n, err := q.Discard(r.Context(), of.Group, of.Node)

@@ -65,10 +65,14 @@ func TestQuarantineAPI(t *testing.T) {
 		want               string
 	}{
 		{"GET", path + "?limit=x", "", 400, "limit"},
-		{"POST", path + "/release", "{", 400, "want"},
+		{"POST", path + "/release", "{", 400, "is not"},
+		{"POST", path + "/release", `{"group":"G","node":"N","shift":-86400000}`, 400, "unknown field"},
+		{"POST", path + "/release", `{"group":"G","node":"N"}{}`, 400, "goes on"},
+		{"POST", path + "/drop", `{"group":"G","node":"N","metric":"m"}`, 400, "unknown field"},
 		{"POST", path + "/release", `{"group":"G"}`, 422, "name both"},
 		{"POST", path + "/drop", `{"node":"G"}`, 422, "name both"},
 		{"POST", path + "/release", `{"group":"G","node":"N"}`, 200, `{"stored":0,"duplicates":0,"conflicts":0,"expired":0}`},
+		{"POST", path + "/release", `{"group":"G","node":"N","shift_ms":-86400000000}`, 200, `{"stored":0,"duplicates":0,"conflicts":0,"expired":3}`},
 		{"POST", path + "/release", `{"group":"G","node":"N","shift_ms":-86400000}`, 200, `{"stored":3,"duplicates":0,"conflicts":0,"expired":0}`},
 		{"POST", path + "/drop", `{"group":"G","node":"O"}`, 200, `{"dropped":3}`},
 		{"GET", path, "", 200, `{"nodes":[],"samples":[]}`},

@@ -133,7 +133,8 @@ func (a *app) quarantineReleaseCmd() *cobra.Command {
 		Short: "Store what is in quarantine of an edge node, if need be at other times",
 		Long: `Store what is in quarantine of an edge node. With --shift -26h it is stored 26
 hours earlier than its own time: by how much the clock was ahead, list shows. What
-would still be in the future stays in quarantine.`,
+would still be in the future stays in quarantine, and so does what would be older
+than the retention.`,
 		Example: "  magneto history quarantine release Demo/PumpStation --shift -26h",
 		Args:    cobra.ExactArgs(1),
 	}

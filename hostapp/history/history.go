@@ -222,12 +222,13 @@ type Quarantine interface {
 	// Release stores what is put aside of an edge node, at its time plus shift
 	// (ms; to undo a wrong clock), and says what became of it: where there is
 	// another value already that one stays. What would still be too far in the
-	// future stays aside. After an error or a kill some of it may be stored, all
-	// of which is a duplicate when it is released again.
+	// future stays aside, and so does what would be older than the retention, which
+	// is counted as Expired. After an error, a kill or a loss of power some of it
+	// may be stored, all of which is a duplicate when it is released again.
 	Release(ctx context.Context, group, node string, shift int64) (WriteResult, error)
 
-	// Discard drops what is put aside of an edge node and returns how many
-	// samples that was.
+	// Discard drops what is put aside of an edge node when it is called, and
+	// returns how many samples that was. After an error nothing is dropped.
 	Discard(ctx context.Context, group, node string) (int, error)
 }
 

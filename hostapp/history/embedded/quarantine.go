@@ -128,28 +128,38 @@ func (s *Store) Quarantined(ctx context.Context, f history.Filter, yield func(hi
 	return s.asides(ctx, f, func(a aside) bool { return yield(a.Quarantined) })
 }
 
-// Release implements history.Quarantine. It stores first and takes away then.
+// Release implements history.Quarantine. It stores first, for good, and takes
+// away then.
 func (s *Store) Release(ctx context.Context, group, node string, shift int64) (sum history.WriteResult, err error) {
 	var points []history.Point
 	var ids []int64
+	now := s.cfg.Now()
+	oldest, limit := now.Add(-s.cfg.Retention).UnixMilli(), now.Add(s.cfg.FutureTolerance).UnixMilli()
 	flush := func() error {
-		res, err := s.Write(ctx, points)
+		// The clock may have been set back meanwhile: what it puts aside again would go below.
+		res, err := s.writeUntil(ctx, points, limit)
+		sum.Add(res)
+		if err == nil {
+			err = s.Sync(ctx)
+		}
 		if err == nil {
 			err = s.discard(ctx, ids)
 		}
-		sum.Add(res)
 		points, ids = points[:0], ids[:0]
 		return err
 	}
-	limit := s.cfg.Now().Add(s.cfg.FutureTolerance).UnixMilli()
 	var failed error
 	err = s.asides(ctx, history.Filter{Group: group, Node: node}, func(a aside) bool {
-		if a.Sample.Timestamp+shift > limit {
+		ts := a.Sample.Timestamp + shift
+		switch {
+		case ts > limit || shift > 0 && ts < a.Sample.Timestamp: // beyond all time
+			return true
+		case ts < oldest:
+			sum.Expired++
 			return true
 		}
 		points = append(points, history.Point{
-			Series: history.Series(a.e.id), Timestamp: a.Sample.Timestamp + shift, Value: a.Sample.Value,
-			Quality: a.Sample.Quality, Historical: true,
+			Series: history.Series(a.e.id), Timestamp: ts, Value: a.Sample.Value, Quality: a.Sample.Quality, Historical: true,
 		})
 		ids = append(ids, a.id)
 		if len(ids) == asidePage {
@@ -176,7 +186,10 @@ func (s *Store) Discard(ctx context.Context, group, node string) (dropped int, e
 	if err != nil {
 		return 0, err
 	}
-	return len(ids), s.discard(ctx, ids)
+	if err := s.discard(ctx, ids); err != nil {
+		return 0, err
+	}
+	return len(ids), nil
 }
 
 // discard deletes rows by their number, which is not given twice: what has come

@@ -57,6 +57,11 @@ func (s *Store) begin(ctx context.Context) *batch {
 
 // Write stores a batch; see history.Writer.
 func (s *Store) Write(ctx context.Context, points []history.Point) (history.WriteResult, error) {
+	return s.writeUntil(ctx, points, math.MinInt64)
+}
+
+// writeUntil is Write, and takes for certain what is not after limit, ms.
+func (s *Store) writeUntil(ctx context.Context, points []history.Point, limit int64) (history.WriteResult, error) {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	for i := range points {
@@ -65,6 +70,7 @@ func (s *Store) Write(ctx context.Context, points []history.Point) (history.Writ
 		}
 	}
 	b := s.begin(ctx)
+	b.limit = max(b.limit, limit)
 	err := b.addAll(points)
 	if err = b.end(err); err != nil {
 		return history.WriteResult{}, errors.Join(err, s.forget(points))

@@ -2,6 +2,7 @@ package historytest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -159,6 +160,17 @@ func testQuarantine(t *testing.T, f *fixture) {
 	f.expect(k, moved(aside[0]), moved(aside[1]), good(0, at(0), num(0)))
 	if all := list(history.Filter{Node: "line1"}); len(all) != 1 || all[0].Sample.Timestamp != aside[2].Timestamp {
 		t.Errorf("aside is %+v", all)
+	}
+	// a slip: what would be beyond the retention, or beyond all time, stays
+	for shift, want := range map[int64]history.WriteResult{
+		-200 * day * 1000: {Expired: 1}, math.MinInt64: {Expired: 1}, math.MaxInt64: {},
+	} {
+		if res, err := q.Release(ctx, "Plant", "line1", shift); err != nil || res != want {
+			t.Errorf("Release by %d ms = %+v, %v; want %+v", shift, res, err, want)
+		}
+		if all := list(history.Filter{Node: "line1"}); len(all) != 1 {
+			t.Errorf("after Release by %d ms aside is %+v", shift, all)
+		}
 	}
 	// the time has come
 	f.now = f.now.Add(72 * time.Hour)
