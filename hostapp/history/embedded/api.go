@@ -197,7 +197,7 @@ func (s *Store) execute(r *http.Request, build func(context.Context, storage.Que
 		set(d)
 	}
 	lookback = lookback.Truncate(time.Millisecond)
-	q, err := build(ctx, carry{s.db, lookback.Milliseconds()}, promql.NewPrometheusQueryOpts(false, lookback, nil))
+	q, err := build(ctx, carry{s.db, s.overlays, lookback.Milliseconds()}, promql.NewPrometheusQueryOpts(false, lookback, nil))
 	if err != nil {
 		return result{}, badParam("query", err)
 	}

@@ -20,9 +20,10 @@ import (
 )
 
 // late is the state of the samples that are too old for the TSDB's head. They
-// wait as rows, where Raw finds them, and are written as blocks of their own,
-// where PromQL finds them, when there are many or the first has waited long: with
-// the minute that the TSDB takes to load a block, two minutes after they came.
+// wait as rows, where Raw and PromQL find them (see overlay), and are written as
+// blocks of their own when there are many or the first has waited long. With the
+// minute that the TSDB takes to load a block it is two minutes until lists of label
+// values have what no other sample has.
 //
 // Nothing but the TSDB's own samples says which rows are in a block, so that it
 // does not matter what was interrupted, or what the TSDB has done with the block.
@@ -118,13 +119,13 @@ func (s *Store) settleLate(ctx context.Context) (left map[int64][]lateRow, err e
 		waiting := all[:0]
 		for _, l := range all {
 			there, ok := known[l.e][l.r.ts]
-			bits, err := l.bits()
+			bits, err := l.r.bits()
 			switch {
 			case err != nil:
 				return nil, err
 			case !ok:
 				waiting = append(waiting, l)
-			case there != bits:
+			case there != bits, !l.r.isNumber() && l.r.typ != sparkplug.TypeUnknown:
 				changes = append(changes, change{l, rowOwn})
 			case l.plain():
 				changes = append(changes, change{l, rowLate})
@@ -161,6 +162,7 @@ func (s *Store) settleLate(ctx context.Context) (left map[int64][]lateRow, err e
 	}
 	if s.late.rows -= len(changes); s.late.rows <= 0 {
 		s.late.rows, s.late.since = 0, time.Time{}
+		return left, s.loadOverlaid(ctx)
 	}
 	return left, nil
 }
@@ -219,12 +221,13 @@ func (s *Store) blockSamples(ctx context.Context, block int64, rows []lateRow) (
 	return known, nil
 }
 
-// bits is the number that the TSDB has, or will have, of l.
-func (l *lateRow) bits() (uint64, error) {
-	if l.r.typ == sparkplug.TypeUnknown {
+// bits is the number that the TSDB has, or will have, of r: a marker for what is
+// none.
+func (r *row) bits() (uint64, error) {
+	if !r.isNumber() {
 		return staleBits, nil
 	}
-	v, err := l.r.value()
+	v, err := r.value()
 	if err != nil {
 		return 0, err
 	}
@@ -273,7 +276,7 @@ func (s *Store) writeBlock(ctx context.Context, all []lateRow) (id ulid.ULID, er
 	app := w.AppenderV2(ctx)
 	for i := range all {
 		l := &all[i]
-		bits, err := l.bits()
+		bits, err := l.r.bits()
 		if err != nil {
 			return id, err
 		}

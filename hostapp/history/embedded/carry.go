@@ -23,6 +23,7 @@ import (
 // else, as in Prometheus.
 type carry struct {
 	db       storage.Queryable
+	overlays func(ctx context.Context, mint, maxt int64, ms []*labels.Matcher) ([]overlay, error)
 	lookback int64 // ms, the same that the engine uses for the query
 }
 
@@ -84,11 +85,15 @@ func (q *carryQuerier) Select(ctx context.Context, sorted bool, h *storage.Selec
 		if h != nil {
 			mint, maxt = max(mint, h.Start), min(maxt, h.End)
 		}
+		over, err := q.overlays(ctx, mint, maxt, ms)
+		if err != nil {
+			return storage.ErrSeriesSet(err)
+		}
 		o, err := q.in(mint, maxt)
 		if err != nil {
 			return storage.ErrSeriesSet(err)
 		}
-		return o.Select(ctx, sorted, h, ms...)
+		return lay(over, mint, maxt, o.Select(ctx, sorted, h, ms...), sorted)
 	}
 	all, err := q.carried(ctx, h, ms)
 	if err != nil {
@@ -114,14 +119,18 @@ func (q *carryQuerier) carried(ctx context.Context, h *storage.SelectHints, ms [
 	// The engine excludes the left border. Asked for less than a lookback: take
 	// it as it is.
 	start := min(oldest+q.lookback-1, h.End)
+	over, err := q.overlays(ctx, oldest, h.End, ms)
+	if err != nil {
+		return nil, err
+	}
 	f := finder{byHash: map[uint64][]*found{}}
 	if start < h.End {
-		err := q.each(ctx, h, start+1, h.End, "", ms, func(s storage.Series) error { f.add(s.Labels()).main = s; return nil })
+		err := q.each(ctx, h, start+1, h.End, "", over, ms, func(s storage.Series) error { f.add(s.Labels()).main = s; return nil })
 		if err != nil {
 			return nil, err
 		}
 	}
-	err := q.each(ctx, h, oldest, h.End, "series", ms, func(s storage.Series) error { f.add(s.Labels()); return nil })
+	err = q.each(ctx, h, oldest, h.End, "series", over, ms, func(s storage.Series) error { f.add(s.Labels()); return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +141,7 @@ func (q *carryQuerier) carried(ctx context.Context, h *storage.SelectHints, ms [
 			break
 		}
 		from := max(oldest, start-min(w, q.lookback))
-		err := q.each(ctx, h, from, to, "", ms, func(s storage.Series) error {
+		err := q.each(ctx, h, from, to, "", over, ms, func(s storage.Series) error {
 			e := f.add(s.Labels())
 			if e.before != nil {
 				return nil
@@ -154,7 +163,7 @@ func (q *carryQuerier) carried(ctx context.Context, h *storage.SelectHints, ms [
 }
 
 // each selects the samples in [mint, maxt] and hands over each series.
-func (q *carryQuerier) each(ctx context.Context, h *storage.SelectHints, mint, maxt int64, fn string, ms []*labels.Matcher, take func(storage.Series) error) error {
+func (q *carryQuerier) each(ctx context.Context, h *storage.SelectHints, mint, maxt int64, fn string, over []overlay, ms []*labels.Matcher, take func(storage.Series) error) error {
 	o, err := q.in(mint, maxt)
 	if err != nil {
 		return err
@@ -164,7 +173,7 @@ func (q *carryQuerier) each(ctx context.Context, h *storage.SelectHints, mint, m
 	if fn != "" {
 		hints.Func = fn
 	}
-	set := o.Select(ctx, false, &hints, ms...)
+	set := lay(over, mint, maxt, o.Select(ctx, false, &hints, ms...), false)
 	for set.Next() {
 		if err := take(set.At()); err != nil {
 			return err
@@ -225,14 +234,15 @@ func (f *finder) series() []storage.Series {
 
 // listSet is a storage.SeriesSet over a slice.
 type listSet struct {
-	all []storage.Series
-	i   int
+	all      []storage.Series
+	i        int
+	warnings annotations.Annotations
 }
 
 func (s *listSet) Next() bool                        { s.i++; return s.i < len(s.all) }
 func (s *listSet) At() storage.Series                { return s.all[s.i] }
 func (s *listSet) Err() error                        { return nil }
-func (s *listSet) Warnings() annotations.Annotations { return nil }
+func (s *listSet) Warnings() annotations.Annotations { return s.warnings }
 
 // point is a chunks.Sample.
 type point struct {

@@ -42,6 +42,8 @@ CREATE TABLE quarantine (
 `, `
 CREATE TABLE synced (n INTEGER NOT NULL); -- one row: the number of syncs, see checks
 INSERT INTO synced VALUES (0);
+`, `
+CREATE INDEX sample_number ON sample (series, ts) WHERE kind = 0 AND type IN (1,2,3,4,5,6,7,8,9,10,11,13); -- see overlaid
 `}
 
 // openCatalog opens catalog.db for its one writer, brings it up to date, and
@@ -129,7 +131,7 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.loadSpans(ctx); err != nil {
 		return err
 	}
-	return errors.Join(s.loadSizes(ctx), s.loadDevices(ctx))
+	return errors.Join(s.loadSizes(ctx), s.loadDevices(ctx), s.loadOverlaid(ctx))
 }
 
 // loadSizes counts the rows of the tables that are bounded or waiting.

@@ -38,7 +38,7 @@ func (s *Store) selection(r *http.Request) (sel selection, err error) {
 		return sel, err
 	}
 	sel.from, sel.to = from.UnixMilli(), to.UnixMilli()
-	sel.q, err = s.db.Querier(sel.from, sel.to)
+	sel.q, err = carry{db: s.db, overlays: s.overlays}.Querier(sel.from, sel.to)
 	return sel, err
 }
 

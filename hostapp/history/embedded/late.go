@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -43,16 +44,51 @@ func (b *batch) outOfOrder(e *series) error {
 	if err := b.begun(); err != nil {
 		return err
 	}
-	rows, err := rowsIn(b.ctx, b.tx, e.id, from, to)
+	rows, next, err := rowsAndNext(b.ctx, b.tx, e.id, from, to)
 	if err != nil {
 		return err
 	}
+	b.enders = b.enders[:0]
+	for _, ts := range sortedKeys(rows) {
+		b.mayEnd(rows[ts])
+	}
+	b.mayEnd(next)
 	for _, i := range at {
 		if err := b.place(e, &points[i], known, rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mayEnd adds r to what ends numbers, if it is of that kind.
+func (b *batch) mayEnd(r *row) {
+	if r != nil && (r.kind == rowStale || r.kind == rowOwn && !r.isNumber()) {
+		b.enders = append(b.enders, r)
+	}
+}
+
+// endNumber has what comes first after a number that was placed at ts, and that the TSDB
+// does not have, end the number there too.
+func (b *batch) endNumber(e *series, ts int64, known map[int64]uint64) error {
+	i, _ := slices.BinarySearchFunc(b.enders, ts+1, func(r *row, ts int64) int { return cmp.Compare(r.ts, ts) })
+	if i == len(b.enders) {
+		return nil
+	}
+	r := b.enders[i]
+	b.enders = slices.Delete(b.enders, i, i+1)
+	if _, there := known[r.ts]; there {
+		return nil
+	}
+	late, err := b.append(e, r.ts, staleBits)
+	if !late {
+		return err
+	}
+	r.kind = rowLate
+	b.s.late.rows++
+	b.s.noteOverlay(e)
+	_, err = b.tx.ExecContext(b.ctx, "UPDATE sample SET kind = ? WHERE series = ? AND ts = ?", rowLate, e.id, r.ts)
+	return err
 }
 
 // place takes one point whose time may be taken already.
@@ -95,31 +131,50 @@ func (b *batch) place(e *series, p *history.Point, known map[int64]uint64, rows 
 		b.res.Duplicates++
 		return nil
 	case marked || !isNumber || old != nil && old.kind == rowLate:
-		return b.placeRow(e, &r, old, rows, isNumber)
+		return b.placeRow(e, &r, old, known, rows, isNumber)
 	}
 	return b.placeNumber(e, p, &r, bits, exact, known, rows)
 }
 
 // placeRow stores what goes to SQLite only. A value takes over the time of a
 // marker there: in the TSDB the marker stays, since nothing can be replaced.
-func (b *batch) placeRow(e *series, r, old *row, rows map[int64]*row, isNumber bool) error {
+func (b *batch) placeRow(e *series, r, old *row, known map[int64]uint64, rows map[int64]*row, isNumber bool) error {
 	if old != nil {
 		if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM sample WHERE series = ? AND ts = ?", e.id, r.ts); err != nil {
 			return err
 		}
-		if old.kind == rowLate && isNumber {
+		switch {
+		case old.kind == rowLate && isNumber:
 			r.kind = rowLate // the block of the marker may be there already: see settleLate
+		case old.kind == rowLate:
+			b.s.late.rows--
 		}
 	}
-	if _, err := b.insertRow(e, r); err != nil {
+	var err error
+	if isNumber {
+		if _, err = b.insertRow(e, r); err == nil {
+			err = b.endNumber(e, r.ts, known)
+		}
+	} else {
+		_, marked := known[r.ts]
+		err = b.text(e, r, !marked && b.numeric(e))
+	}
+	if err != nil {
 		return err
 	}
 	rows[r.ts] = r
 	if r.ts == e.last {
-		e.inTSDB, e.open, e.numOpen = false, true, false
+		e.inTSDB, e.open, e.numOpen = false, true, isNumber
 	}
 	b.res.Written++
 	return nil
+}
+
+// numeric says whether PromQL may see something of e.
+func (b *batch) numeric(e *series) bool {
+	b.s.mu.RLock()
+	defer b.s.mu.RUnlock()
+	return e.numeric || b.s.overlaid[e]
 }
 
 // placeNumber stores a number, or a null as a marker, at a time that is free.
@@ -154,10 +209,10 @@ func (b *batch) placeNumber(e *series, p *history.Point, r *row, bits uint64, ex
 	}
 	if null {
 		b.res.Markers++
-	} else {
-		b.res.Written++
+		return nil
 	}
-	return nil
+	b.res.Written++
+	return b.endNumber(e, r.ts, known)
 }
 
 type queryer interface {
@@ -176,21 +231,35 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	return r, nil
 }
 
+// rowsIn are the rows of a series from a time to another, by time.
 func rowsIn(ctx context.Context, db queryer, id, from, to int64) (map[int64]*row, error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+rowColumns+" FROM sample WHERE series = ? AND ts BETWEEN ? AND ?", id, from, to)
+	all, _, err := rowsUntil(ctx, db, to, "series = ? AND ts BETWEEN ? AND ?", id, from, to)
+	return all, err
+}
+
+// rowsAndNext are the same, and the row after them; nil when there is none.
+func rowsAndNext(ctx context.Context, db queryer, id, from, to int64) (map[int64]*row, *row, error) {
+	return rowsUntil(ctx, db, to, "series = ? AND ts >= ? ORDER BY ts", id, from)
+}
+
+func rowsUntil(ctx context.Context, db queryer, to int64, where string, args ...any) (all map[int64]*row, next *row, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT "+rowColumns+" FROM sample WHERE "+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("embedded: sample: %w", err)
+		return nil, nil, fmt.Errorf("embedded: sample: %w", err)
 	}
 	defer rows.Close()
-	all := map[int64]*row{}
+	all = map[int64]*row{}
 	for rows.Next() {
 		r, err := scanRow(rows)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if r.ts > to {
+			return all, r, nil
 		}
 		all[r.ts] = r
 	}
-	return all, rows.Err()
+	return all, nil, rows.Err()
 }
 
 // sortedKeys returns the keys of m in order.

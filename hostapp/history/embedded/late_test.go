@@ -46,6 +46,7 @@ func (o *old) open() {
 
 // kill ends the store as a kill of the process does.
 func (o *old) kill() {
+	o.s.closing.Store(true) // only for the log
 	require.NoError(o.t, o.s.closeFiles())
 	require.NoError(o.t, o.s.release())
 }
@@ -59,7 +60,10 @@ func (o *old) write(metric string, age time.Duration, v sparkplug.Value) history
 	return r
 }
 
-// reload has the TSDB look for new blocks, and merge what overlaps.
+// look has the TSDB load new blocks.
+func (o *old) look() { require.NoError(o.t, o.s.db.CompactOOOHead(context.Background())) }
+
+// reload has the TSDB merge what overlaps, of the blocks in its folder.
 func (o *old) reload() { require.NoError(o.t, o.s.db.Compact(context.Background())) }
 
 func (o *old) flush() {
@@ -83,11 +87,13 @@ func (o *old) rows() map[int]int {
 	return all
 }
 
-// numbers are the values that Raw gives, by age.
+// numbers are the numbers that Raw gives, by age.
 func (o *old) numbers(metric string) map[time.Duration]float64 {
 	all := map[time.Duration]float64{}
 	require.NoError(o.t, o.s.Raw(context.Background(), history.Key{Group: "G", Node: "N", Metric: metric}, 0, math.MaxInt64, func(s history.Sample) bool {
-		all[o.now.Sub(time.UnixMilli(s.Timestamp))] = s.Value.Float64()
+		if s.Value.Type() != sparkplug.TypeString {
+			all[o.now.Sub(time.UnixMilli(s.Timestamp))] = s.Value.Float64()
+		}
 		return true
 	}))
 	return all
@@ -130,10 +136,14 @@ func TestLateNullReplaced(t *testing.T) {
 	require.Equal(t, history.WriteResult{Written: 1}, o.write("a", 50*day, sparkplug.Double(7)))
 	o.write("b", 50*day, sparkplug.Null(sparkplug.TypeDouble))
 	require.Equal(t, history.WriteResult{Written: 1}, o.write("b", 50*day, sparkplug.String("x")))
-	o.kill()
-	o.open() // which loads the block
-	o.flush()
+	for range 2 { // the text ends what was before it, for which it waits too
+		o.kill()
+		o.open() // which loads the blocks
+		o.flush()
+	}
 	require.Equal(t, map[int]int{rowOwn: 2}, o.rows())
+	require.Zero(t, o.s.late.rows)
+	require.Equal(t, o.numbers("a"), o.promNumbers("a"))
 	require.Equal(t, map[time.Duration]float64{50 * day: 7, 45 * day: 1}, o.numbers("a"))
 }
 
@@ -165,8 +175,9 @@ func TestLateExpired(t *testing.T) {
 	require.Equal(t, 1, o.s.late.rows)
 }
 
-// Whatever is written late, killed and reopened, merged or not: Raw gives the
-// first value of each time.
+// Whatever is written, late or not, killed and reopened, merged or not: Raw and
+// PromQL give the first value of each time, and PromQL's value at a time is that
+// of LastBefore.
 func TestLateLaw(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: hundreds of stores are opened")
@@ -176,9 +187,13 @@ func TestLateLaw(t *testing.T) {
 		require.NoError(rt, err)
 		o := openOld(rt, dir)
 		defer func() { require.NoError(rt, o.s.Close()) }()
-		want := map[time.Duration]float64{}
-		steps := rapid.SliceOfN(rapid.IntRange(0, 9), 1, 40).Draw(rt, "steps")
+		want, texts := map[time.Duration]float64{}, map[time.Duration]bool{}
+		hours := rapid.OneOf(rapid.IntRange(40*24, 41*24), rapid.IntRange(0, 20)) // the TSDB takes the latter
+		steps := rapid.SliceOfN(rapid.IntRange(0, 12), 1, 20).Draw(rt, "steps")
 		for i, step := range steps {
+			age := time.Duration(hours.Draw(rt, "hours")) * time.Hour
+			_, known := want[age]
+			known = known || texts[age]
 			switch step {
 			case 0:
 				o.flush()
@@ -190,18 +205,25 @@ func TestLateLaw(t *testing.T) {
 			case 3:
 				require.NoError(rt, o.s.Close())
 				o.open()
+			case 4:
+				o.look()
+			case 5, 6:
+				o.write("a", age, sparkplug.Null(sparkplug.TypeDouble))
+			case 7:
+				o.write("a", age, sparkplug.String("x"))
+				texts[age] = texts[age] || !known
 			default:
-				age := 40*day + time.Duration(rapid.IntRange(0, 40).Draw(rt, "hours"))*time.Hour
-				v := sparkplug.Double(float64(i))
-				if step == 4 {
-					v = sparkplug.Null(sparkplug.TypeDouble)
-				}
-				o.write("a", age, v)
-				if _, known := want[age]; !known && !v.IsNull() {
+				o.write("a", age, sparkplug.Double(float64(i)))
+				if !known {
 					want[age] = float64(i)
 				}
 			}
-			require.Equal(rt, want, o.numbers("a"), "after step %d of %v", i, steps)
+			require.Equal(rt, want, o.numbers("a"), "Raw after step %d of %v", i, steps)
+			require.Equal(rt, want, o.promNumbers("a"), "PromQL after step %d of %v", i, steps)
+			for _, h := range []int{hours.Draw(rt, "asked"), hours.Draw(rt, "asked")} {
+				o.same("a", time.Duration(h)*time.Hour)
+				o.same("a", time.Duration(h)*time.Hour-time.Millisecond)
+			}
 		}
 	})
 }

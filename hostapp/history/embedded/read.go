@@ -87,6 +87,7 @@ func (s *Store) loadSeries(ctx context.Context, e *series) error {
 		return err
 	}
 	e.last, e.inTSDB, e.open, e.numOpen, e.qKnown = math.MinInt64, false, false, false, false
+	e.numeric = ok
 	if ok {
 		e.numOpen = !value.IsStaleNaN(math.Float64frombits(bits))
 		e.last, e.bits, e.inTSDB, e.open = ts, bits, true, e.numOpen
@@ -98,7 +99,7 @@ func (s *Store) loadSeries(ctx context.Context, e *series) error {
 	if r != nil && r.ts >= e.last && r.kind != rowExact {
 		null := r.kind == rowStale || r.typ == 0
 		e.last, e.inTSDB, e.open = r.ts, false, !null
-		e.numOpen = r.kind == rowLate && !null
+		e.numOpen = !null && r.isNumber()
 	}
 	if e.quality != nil {
 		_, bits, ok, err := s.lastSample(ctx, e.quality.labels, math.MaxInt64)

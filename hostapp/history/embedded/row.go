@@ -12,9 +12,9 @@ import (
 
 // Kinds of rows in the table sample.
 const (
-	rowOwn   = 0 // a value that the TSDB does not have: text, or one that fell on a marker
+	rowOwn   = 0 // a value that the TSDB does not have: text, or one that fell on a marker (PromQL: see overlay)
 	rowExact = 1 // a value that the TSDB has too, but rounded, or of another type or quality
-	rowLate  = 2 // a number (or null: a marker) too old for the TSDB's head, waiting for a block
+	rowLate  = 2 // a number, or what ends one, too old for the TSDB's head, waiting for a block
 	rowStale = 3 // a marker after a value that the TSDB does not have
 )
 

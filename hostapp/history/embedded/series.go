@@ -49,6 +49,7 @@ type series struct {
 	inTSDB    bool   // the newest is in the TSDB
 	open      bool   // the newest is a value
 	numOpen   bool   // the newest in the TSDB is a value
+	numeric   bool   // the TSDB may have something
 	lastQ     uint16
 	qKnown    bool  // lastQ is what the quality series ends with
 	info      gauge // of the newest birth

@@ -58,7 +58,9 @@ type Store struct {
 	index   map[history.Key]*series
 	list    []*series // by handle-1
 	perNode map[nodeKey]int
-	stats   history.Stats
+
+	overlaid map[*series]bool // may have rows that PromQL must see, see overlay
+	stats    history.Stats
 }
 
 var (
@@ -146,7 +148,9 @@ func openLocked(cfg Config) (*Store, error) {
 		newest:  db.Head().MaxTime(),
 		index:   map[history.Key]*series{},
 		perNode: map[nodeKey]int{},
-		damaged: damaged,
+
+		overlaid: map[*series]bool{},
+		damaged:  damaged,
 	}
 	s.syncer = &syncer{
 		dir: cfg.Dir, blocks: s.blocks, count: s.countSync, flush: (*os.File).Sync, checks: checks{Blocks: known.Blocks, Syncs: syncs},

@@ -31,6 +31,7 @@ type batch struct {
 	byLate   map[*series][]accepted // of those with late points, once all points were seen
 	late     map[*series][]int      // points that are not newer than the series, by index
 	order    []*series              // of late, as they came
+	enders   []*row                 // of the series whose late points are placed: rows that end a number unbeknown to the TSDB
 	limit    int64                  // newest time that is not quarantined
 	oldest   int64                  // oldest time that the retention keeps
 }
@@ -246,20 +247,16 @@ func (b *batch) newest(e *series, p *history.Point, bits uint64, rounded bool) e
 
 // newestText takes a value that is no number and newer than all of its series.
 func (b *batch) newestText(e *series, p *history.Point) error {
-	stored, err := b.row(e, p, rowOwn)
+	r, err := newRow(p.Timestamp, rowOwn, p.Value, p.Quality)
 	if err != nil {
-		return err
-	}
-	if !stored {
-		return nil // counted
+		b.res.Invalid++
+		return nil
 	}
 	if err := b.infoAt(e, p.Timestamp); err != nil {
 		return err
 	}
-	if e.numOpen { // the number before it is no longer valid
-		if _, err := b.put(e, p.Timestamp, staleBits, nil); err != nil {
-			return err
-		}
+	if err := b.text(e, &r, e.numOpen); err != nil {
+		return err
 	}
 	if p.Quality != history.QualityGood || e.quality != nil {
 		if err := b.qualityAt(e, p.Timestamp, p.Quality); err != nil {
@@ -274,21 +271,47 @@ func (b *batch) newestText(e *series, p *history.Point) error {
 // put gives a number (or marker, when p is nil) to the TSDB; what is too old
 // for its head becomes a late row.
 func (b *batch) put(e *series, ts int64, bits uint64, p *history.Point) (late bool, err error) {
+	if late, err = b.append(e, ts, bits); !late || err != nil {
+		return late, err
+	}
+	if p == nil {
+		p = &history.Point{Timestamp: ts, Quality: history.QualityGood}
+	}
+	b.s.late.rows++
+	_, err = b.row(e, p, rowLate)
+	return true, err
+}
+
+// append gives a number or marker to the TSDB, or says that it is too old.
+func (b *batch) append(e *series, ts int64, bits uint64) (late bool, err error) {
 	ref, err := b.app.Append(e.ref, e.labels, 0, ts, math.Float64frombits(bits), nil, nil, storage.AOptions{})
 	switch {
 	case err == nil:
-		e.ref = ref
+		e.ref, e.numeric = ref, true
 		b.s.newest = max(b.s.newest, ts)
 		return false, nil
 	case errors.Is(err, storage.ErrTooOldSample) || errors.Is(err, storage.ErrOutOfBounds):
-		if p == nil {
-			p = &history.Point{Timestamp: ts, Quality: history.QualityGood}
-		}
-		b.s.late.rows++
-		_, err := b.row(e, p, rowLate)
-		return true, err
+		return true, nil
 	}
 	return false, fmt.Errorf("sample of %s at %d: %w", e.labels, ts, err)
+}
+
+// text stores a value that is no number. It has the number before it end, for
+// PromQL, if need be: by a marker in the TSDB, for which the row waits when it is
+// too old.
+func (b *batch) text(e *series, r *row, ends bool) error {
+	if ends {
+		late, err := b.append(e, r.ts, staleBits)
+		if err != nil {
+			return err
+		}
+		if late {
+			r.kind = rowLate
+			b.s.late.rows++
+		}
+	}
+	_, err := b.insertRow(e, r)
+	return err
 }
 
 // row inserts a row for p; stored is false when it was counted as something
@@ -305,6 +328,9 @@ func (b *batch) row(e *series, p *history.Point, kind int) (stored bool, err err
 func (b *batch) insertRow(e *series, r *row) (stored bool, err error) {
 	if err := b.begun(); err != nil {
 		return false, err
+	}
+	if r.overlaid() {
+		b.s.noteOverlay(e)
 	}
 	_, err = b.insert.ExecContext(b.ctx, e.id, r.ts, r.kind, int(r.typ), r.num, r.txt, int(r.quality))
 	return err == nil, err
