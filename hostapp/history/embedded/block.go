@@ -21,9 +21,8 @@ import (
 
 // late is the state of the samples that are too old for the TSDB's head. They
 // wait as rows, where Raw and PromQL find them (see overlay), and are written as
-// blocks of their own when there are many or the first has waited long. With the
-// minute that the TSDB takes to load a block it is two minutes until lists of label
-// values have what no other sample has.
+// blocks of their own when there are many or the first has waited long: they are
+// gone two minutes after they came, with the one that the TSDB takes to load a block.
 //
 // Nothing but the TSDB's own samples says which rows are in a block, so that it
 // does not matter what was interrupted, or what the TSDB has done with the block.

@@ -50,20 +50,40 @@ func (q *carryQuerier) in(mint, maxt int64) (storage.Querier, error) {
 
 // LabelValues implements storage.LabelQuerier.
 func (q *carryQuerier) LabelValues(ctx context.Context, name string, h *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	over, err := q.overlays(ctx, q.mint, q.maxt, ms)
+	if err != nil {
+		return nil, nil, err
+	}
 	o, err := q.in(q.mint, q.maxt)
 	if err != nil {
 		return nil, nil, err
 	}
-	return o.LabelValues(ctx, name, h, ms...)
+	all, w, err := o.LabelValues(ctx, name, h, ms...)
+	for i := range over {
+		if v := over[i].labels.Get(name); v != "" {
+			all = append(all, v)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), w, err
 }
 
 // LabelNames implements storage.LabelQuerier.
 func (q *carryQuerier) LabelNames(ctx context.Context, h *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	over, err := q.overlays(ctx, q.mint, q.maxt, ms)
+	if err != nil {
+		return nil, nil, err
+	}
 	o, err := q.in(q.mint, q.maxt)
 	if err != nil {
 		return nil, nil, err
 	}
-	return o.LabelNames(ctx, h, ms...)
+	all, w, err := o.LabelNames(ctx, h, ms...)
+	for i := range over {
+		over[i].labels.Range(func(l labels.Label) { all = append(all, l.Name) })
+	}
+	slices.Sort(all)
+	return slices.Compact(all), w, err
 }
 
 // Close implements storage.LabelQuerier.

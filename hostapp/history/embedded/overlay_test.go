@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"math"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -65,6 +66,17 @@ func TestLateSeenByPromQL(t *testing.T) {
 	require.Equal(t, want, o.promNumbers("a"))
 	o.same("a", 50*day-time.Second)
 	o.same("a", 30*day)
+	for path, want := range map[string]string{
+		"/api/v1/label/metric/values?match[]=sparkplug_value":            `["a","now"]`,
+		`/api/v1/label/metric/values?match[]={metric=~"[^n].*"}`:         `["a"]`,
+		`/api/v1/labels?match[]={metric="a"}`:                            `["__name__","edge_node","group","metric"]`,
+		`/api/v1/series?match[]={metric="a"}`:                            `[{"__name__":"sparkplug_value","edge_node":"N","group":"G","metric":"a"}]`,
+		`/api/v1/series?match[]={metric="a"}&start=2026-05-01T00:00:00Z`: `[]`,
+	} {
+		w := httptest.NewRecorder()
+		o.s.PrometheusHandler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.JSONEq(t, `{"status":"success","data":`+want+`}`, w.Body.String(), path)
+	}
 	o.flush()
 	require.Equal(t, want, o.promNumbers("a")) // the block is there, but not loaded
 	o.look()

@@ -31,7 +31,9 @@ type syncer struct {
 }
 
 // Sync makes durable what was written before: the write-ahead logs of the TSDB
-// and of SQLite.
+// and of SQLite. The TSDB's head chunks need none: their samples are in its logs
+// until they are in a block, which it syncs, and what is torn of them is dropped
+// and read from the logs when the head is loaded (tsdb/head.go).
 //
 // Neither does that by itself: the TSDB syncs a segment when it ends
 // (tsdb/wlog), SQLite with synchronous=NORMAL at a checkpoint, and both read
