@@ -3,6 +3,7 @@ package hostapp
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -55,6 +56,19 @@ func (h *Host) quarantine() (history.Quarantine, error) {
 	return q, nil
 }
 
+// countParam is a parameter of a query: a number from 0 to most.
+func countParam(r *http.Request, name string, missing, most int) (int, error) {
+	s := r.FormValue(name)
+	if s == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > most {
+		return 0, refuse(400, "%s: %q is not in 0 to %d", name, s, most)
+	}
+	return n, nil
+}
+
 // mostAside bounds the samples of one answer.
 const mostAside = 10_000
 
@@ -63,11 +77,13 @@ func (h *Host) getQuarantine(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit := 100
-	if s := r.FormValue("limit"); s != "" {
-		if limit, err = strconv.Atoi(s); err != nil || limit < 0 || limit > mostAside {
-			return refuse(400, "limit: %q is not in 0 to %d", s, mostAside)
-		}
+	limit, err := countParam(r, "limit", 100, mostAside)
+	if err != nil {
+		return err
+	}
+	skip, err := countParam(r, "offset", 0, math.MaxInt32)
+	if err != nil {
+		return err
 	}
 	out := struct {
 		Nodes   []*asideNode  `json:"nodes"`
@@ -84,7 +100,9 @@ func (h *Host) getQuarantine(w http.ResponseWriter, r *http.Request) error {
 		}
 		n.Samples++
 		n.From, n.To, n.ReceivedLast = min(n.From, at), max(n.To, at), got
-		if len(out.Samples) < limit {
+		if skip > 0 {
+			skip--
+		} else if len(out.Samples) < limit {
 			out.Samples = append(out.Samples, asideSample{
 				x.Key.Group, x.Key.Node, x.Key.Device, x.Key.Metric, at, got,
 				x.Sample.Value.Type().String(), sparkplug.AppendJSON(nil, x.Sample.Value), x.Sample.Quality,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,15 @@ func TestQuarantineAPI(t *testing.T) {
 		"received_first":"2026-05-20T12:00:00.000Z","received_last":"2026-05-20T12:00:00.000Z"}],
 		"samples":[{"group":"G","node":"N","device":"D","metric":"m","timestamp":"2026-05-21T12:00:00.000Z","received":"2026-05-20T12:00:00.000Z",
 		"datatype":"Int64","value":"0","quality":192}]}`, body)
+	for offset, values := range map[string]string{"0": "01", "1": "12", "2": "2", "3": ""} {
+		_, body = call("GET", path+"?group=G&node=O&limit=2&offset="+offset, "")
+		var got strings.Builder
+		for _, m := range regexp.MustCompile(`"value":"(\d)"`).FindAllStringSubmatch(body, -1) {
+			got.WriteString(m[1])
+		}
+		require.Equal(t, values, got.String(), "offset %s: %s", offset, body)
+		require.Contains(t, body, `"samples":3`)
+	}
 	_, body = call("GET", path+"?limit=0", "")
 	require.Equal(t, 2, strings.Count(body, `"node":`), body)
 	for _, c := range []struct {
@@ -65,6 +75,8 @@ func TestQuarantineAPI(t *testing.T) {
 		want               string
 	}{
 		{"GET", path + "?limit=x", "", 400, "limit"},
+		{"GET", path + "?limit=10001", "", 400, "limit"},
+		{"GET", path + "?offset=-1", "", 400, "offset"},
 		{"POST", path + "/release", "{", 400, "is not"},
 		{"POST", path + "/release", `{"group":"G","node":"N","shift":-86400000}`, 400, "unknown field"},
 		{"POST", path + "/release", `{"group":"G","node":"N"}{}`, 400, "goes on"},

@@ -62,8 +62,8 @@ func nodeArg(s string) (target, error) {
 
 const quarantinePath = "/v1/history/quarantine"
 
-func (h *hostClient) quarantine(cmd *cobra.Command, t target, limit int) (out asideList, err error) {
-	q := url.Values{"limit": {strconv.Itoa(limit)}}
+func (h *hostClient) quarantine(cmd *cobra.Command, t target, limit, offset int) (out asideList, err error) {
+	q := url.Values{"limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}}
 	if t.node != "" {
 		q.Set("group", t.group)
 		q.Set("node", t.node)
@@ -81,6 +81,7 @@ func (a *app) quarantineListCmd() *cobra.Command {
 	base := urlFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print the answer as JSON")
 	limit := cmd.Flags().Int("limit", 100, "most samples to show, 0 to 10000")
+	offset := cmd.Flags().Int("offset", 0, "samples to leave out before the first")
 	cmd.RunE = a.begin(func(cmd *cobra.Command, args []string) error {
 		var t target
 		var err error
@@ -93,7 +94,7 @@ func (a *app) quarantineListCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		list, err := host.quarantine(cmd, t, *limit)
+		list, err := host.quarantine(cmd, t, *limit, *offset)
 		if err != nil {
 			return fmt.Errorf("quarantine: %w", err)
 		}
@@ -120,7 +121,13 @@ func (a *app) quarantineListCmd() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%v\t%s\t%s\t\t\n", name, s.Value, when(s.Timestamp), when(s.Received))
 			}
 		}
-		return w.Flush()
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		if shown := *offset + len(list.Samples); t.node != "" && *limit > 0 && shown < list.Nodes[0].Samples {
+			a.say("%d more: --offset %d", list.Nodes[0].Samples-shown, shown)
+		}
+		return nil
 	})
 	return cmd
 }
@@ -158,7 +165,7 @@ than the retention.`,
 		if err := host.do(cmd.Context(), http.MethodPost, quarantinePath+"/release", body, &res); err != nil {
 			return fmt.Errorf("release %s: %w", t, err)
 		}
-		left, err := host.quarantine(cmd, t, 0)
+		left, err := host.quarantine(cmd, t, 0, 0)
 		if err != nil {
 			return fmt.Errorf("release %s: %w", t, err)
 		}

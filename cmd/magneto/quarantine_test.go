@@ -48,6 +48,9 @@ func TestQuarantine(t *testing.T) {
 	}
 	run(exitOK, `(?m)^G/N +3 +2026-05-21 12:00:00.000Z .* 24h0m0s$`, "list")
 	run(exitOK, `(?m)^D Temp +21.5 +2026-05-21 12:00:01.000Z`, "list", "G/N")
+	run(exitOK, `(?s)^NODE.*\nD Temp .*2 more: --offset 1\n$`, "list", "G/N", "--limit", "1")
+	run(exitOK, `(?s)2026-05-21 12:00:01.*2026-05-23 12:00:00.*Z *\n$`, "list", "G/N", "--offset", "1")
+	run(exitFailed, "offset: .* is not in 0 to", "list", "G/N", "--offset", "-1")
 	run(exitOK, `"received": "2026-05-20T12:00:00Z"`, "list", "--json")
 	run(exitOK, `^G/N: 2 stored, 0 known already, 0 refused for another value of that time, 0 too old; 1 still in quarantine\n$`, "release", "G/N", "--shift", "-1d")
 	run(exitUsage, "say --yes", "drop", "G/N")
