@@ -4,10 +4,13 @@ import (
 	"context"
 	"math"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/stretchr/testify/require"
 
 	"github.com/magneto-iiot/magneto/hostapp/history"
@@ -16,7 +19,10 @@ import (
 
 // query is an instant query at an age.
 func (o *old) query(q string, age time.Duration) *promql.Result {
-	c := carry{o.s.db, o.s.overlays, o.cfg.Retention.Milliseconds()}
+	return o.queryIn(carry{o.s.db, o.s.overlays, o.cfg.Retention.Milliseconds()}, q, age)
+}
+
+func (o *old) queryIn(c carry, q string, age time.Duration) *promql.Result {
 	p, err := o.s.engine.NewInstantQuery(context.Background(), c, promql.NewPrometheusQueryOpts(false, o.cfg.Retention, nil), q, o.now.Add(-age))
 	require.NoError(o.t, err)
 	res := p.Exec(context.Background())
@@ -184,5 +190,40 @@ func TestTextEndsNumber(t *testing.T) {
 				require.Zero(t, o.s.late.rows)
 			})
 		}
+	}
+}
+
+// openedThen is a TSDB after whose opening something happens.
+type openedThen struct {
+	storage.Queryable
+	then func()
+}
+
+func (q openedThen) Querier(mint, maxt int64) (storage.Querier, error) {
+	defer q.then()
+	return q.Queryable.Querier(mint, maxt)
+}
+
+// A query sees the samples whose rows become a block between its looks at the two.
+func TestLateSettledMeanwhile(t *testing.T) {
+	o := openOld(t, t.TempDir())
+	defer func() { require.NoError(t, o.s.Close()) }()
+	for i, q := range []string{`sparkplug_value{metric="a"}`, `last_over_time(sparkplug_value{metric="a"}[90d])`} {
+		o.write("a", 50*day-time.Duration(i)*time.Hour, sparkplug.Double(float64(i)))
+		o.flush()
+		require.Equal(t, 1, o.s.late.rows)
+		settle := sync.OnceFunc(func() {
+			o.look()
+			o.write("now", -time.Second-time.Duration(i), sparkplug.Double(0)) // when the store looks
+			require.Empty(t, o.rows())
+		})
+		c := carry{openedThen{o.s.db, settle}, func(ctx context.Context, mint, maxt int64, ms []*labels.Matcher) ([]overlay, error) {
+			defer settle()
+			return o.s.overlays(ctx, mint, maxt, ms)
+		}, o.cfg.Retention.Milliseconds()}
+		v, err := o.queryIn(c, q, 0).Vector()
+		require.NoError(t, err)
+		require.Len(t, v, 1)
+		require.InDelta(t, float64(i), v[0].F, 0)
 	}
 }
