@@ -159,7 +159,7 @@ func (a *Attached) put(m Message) {
 // receive is called by the engine on the goroutine of whoever publishes.
 func (a *Attached) receive(_ *mqtt.Client, _ packets.Subscription, pk packets.Packet) {
 	kept := strings.HasPrefix(pk.TopicName, Certificates)
-	m := Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: kept && pk.FixedHeader.Retain}
+	m := Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: kept && pk.FixedHeader.Retain, ContentType: pk.Properties.ContentType}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if strings.HasPrefix(m.Topic, "$") && !a.asked(m.Topic) {
@@ -210,7 +210,7 @@ func (a *Attached) Subscribe(ctx context.Context, filters ...Filter) error {
 		}
 		for _, pk := range kept {
 			if match(f.Topic, pk.TopicName) {
-				a.put(Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: true})
+				a.put(Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: true, ContentType: pk.Properties.ContentType})
 			}
 		}
 	}

@@ -284,6 +284,7 @@ func (b *Broker) inject(cl *mqtt.Client, m Message) error {
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.QoS, Retain: m.Retain},
 		TopicName:   m.Topic,
 		Payload:     m.Payload,
+		Properties:  packets.Properties{ContentType: m.ContentType},
 		PacketID:    uint16(m.QoS), // the engine wants one and does not use it
 	})
 }

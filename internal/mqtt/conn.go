@@ -95,7 +95,11 @@ func newConn(c Config, nc net.Conn) *Conn {
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 			func(r paho.PublishReceived) (bool, error) {
 				p := r.Packet
-				c.OnMessage(Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain})
+				m := Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain}
+				if p.Properties != nil {
+					m.ContentType = p.Properties.ContentType
+				}
+				c.OnMessage(m)
 				return true, nil
 			},
 		},

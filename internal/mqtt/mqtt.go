@@ -24,6 +24,8 @@ type Message struct {
 	Payload []byte
 	QoS     byte // 0, 1 or 2
 	Retain  bool // sent: keep it for later subscribers; received: it was kept
+
+	ContentType string // what the payload is, as a MIME type; empty: not told. MQTT 3.1.1 has none
 }
 
 // Filter asks for the messages of the topics it matches.

@@ -30,7 +30,11 @@ func (c *Conn) Publish(ctx context.Context, m Message) error {
 		return fmt.Errorf("mqtt: publish %q: %w", m.Topic, err)
 	}
 	defer cancel()
-	_, err = c.client.Publish(ctx, &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain})
+	p := &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
+	if m.ContentType != "" {
+		p.Properties = &paho.PublishProperties{ContentType: m.ContentType}
+	}
+	_, err = c.client.Publish(ctx, p)
 	if err == nil && m.QoS == 0 {
 		err = c.wire.broken()
 	}
