@@ -30,6 +30,7 @@ type Event struct {
 	Subject     string    // id of the aggregate
 	Time        time.Time // when it happened, to the millisecond, in UTC
 	Sequence    uint64    // of the aggregate's facts, from 1; 0 for a command
+	Position    uint64    // among all that Source has said, from 1 without a gap; 0: not told
 	Correlation string    // what all events of one story have in common, such as a work order's id
 	Causation   string    // ID of the event that led to this one; empty: none did
 	TraceParent string    // W3C trace context; empty: none
@@ -61,6 +62,7 @@ type envelope struct {
 	DataSchema      string          `json:"dataschema,omitempty"`
 	Site            string          `json:"site"`
 	Sequence        string          `json:"sequence,omitempty"`
+	Position        string          `json:"position,omitempty"`
 	Correlation     string          `json:"correlationid,omitempty"`
 	Causation       string          `json:"causationid,omitempty"`
 	TraceParent     string          `json:"traceparent,omitempty"`
@@ -87,6 +89,9 @@ func (e *Event) Append(dst []byte) ([]byte, error) {
 	}
 	if e.Sequence > 0 {
 		v.Sequence = fmt.Sprintf("%0*d", sequenceDigits, e.Sequence)
+	}
+	if e.Position > 0 {
+		v.Position = fmt.Sprintf("%0*d", sequenceDigits, e.Position)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -124,9 +129,15 @@ func Parse(b []byte) (Event, error) {
 		return Event{}, &Error{"time", fmt.Sprintf("%q is not RFC 3339", v.Time)}
 	}
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
-	if v.Sequence != "" {
-		if e.Sequence, err = strconv.ParseUint(v.Sequence, 10, 64); err != nil {
-			return Event{}, &Error{"sequence", fmt.Sprintf("%q is no number", v.Sequence)}
+	for attribute, x := range map[string]struct {
+		text string
+		into *uint64
+	}{"sequence": {v.Sequence, &e.Sequence}, "position": {v.Position, &e.Position}} {
+		if x.text == "" {
+			continue
+		}
+		if *x.into, err = strconv.ParseUint(x.text, 10, 64); err != nil {
+			return Event{}, &Error{attribute, fmt.Sprintf("%q is no number", x.text)}
 		}
 	}
 	return e, e.Check()
@@ -150,6 +161,8 @@ func (e *Event) Check() error {
 		return &Error{"time", "is missing, or out of range"}
 	case e.Sequence >= 1e12:
 		return &Error{"sequence", fmt.Sprintf("%d has more than %d digits", e.Sequence, sequenceDigits)}
+	case e.Position >= 1e12:
+		return &Error{"position", fmt.Sprintf("%d has more than %d digits", e.Position, sequenceDigits)}
 	case len(e.Correlation) > MaxID || len(e.Causation) > MaxID || len(e.TraceParent) > MaxID:
 		return &Error{"", fmt.Sprintf("correlationid, causationid or traceparent is longer than %d bytes", MaxID)}
 	case len(e.Data) > MaxData:

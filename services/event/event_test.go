@@ -14,7 +14,7 @@ import (
 func sample() event.Event {
 	return event.Event{
 		ID: event.IDFrom("test"), Source: "/services/health", Type: event.AnomalyDetected, Site: "plant1", Subject: "A-7",
-		Time: time.Date(2026, 5, 20, 12, 0, 0, 5e6, time.UTC), Sequence: 3, Correlation: "A-7", Causation: event.IDFrom("cause"),
+		Time: time.Date(2026, 5, 20, 12, 0, 0, 5e6, time.UTC), Sequence: 3, Position: 41, Correlation: "A-7", Causation: event.IDFrom("cause"),
 		Data: json.RawMessage(`{"asset":"pump-1","score":7.5}`),
 	}
 }
@@ -25,7 +25,7 @@ func TestRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"specversion":"1.0","id":"`+e.ID+`","source":"/services/health","type":"magneto.health.AnomalyDetected.v1",
 		"subject":"A-7","time":"2026-05-20T12:00:00.005Z","datacontenttype":"application/json",
-		"dataschema":"urn:magneto:schema:magneto.health.AnomalyDetected.v1","site":"plant1","sequence":"000000000003",
+		"dataschema":"urn:magneto:schema:magneto.health.AnomalyDetected.v1","site":"plant1","sequence":"000000000003","position":"000000000041",
 		"correlationid":"A-7","causationid":"`+e.Causation+`","data":{"asset":"pump-1","score":7.5}}`, string(b))
 	got, err := event.Parse(b)
 	require.NoError(t, err)
@@ -44,6 +44,7 @@ func TestFaults(t *testing.T) {
 		"subject:":       func(e *event.Event) { e.Subject = strings.Repeat("x", event.MaxID+1) },
 		"time:":          func(e *event.Event) { e.Time = time.Time{} },
 		"sequence:":      func(e *event.Event) { e.Sequence = 1e12 },
+		"position:":      func(e *event.Event) { e.Position = 1e12 },
 		"longer than":    func(e *event.Event) { e.Causation = strings.Repeat("x", event.MaxID+1) },
 		"data: 32":       func(e *event.Event) { e.Data = json.RawMessage(`"` + strings.Repeat("x", event.MaxData) + `"`) },
 		"data: is not J": func(e *event.Event) { e.Data = json.RawMessage("{") },

@@ -10,8 +10,8 @@ import (
 	"github.com/magneto-iiot/magneto/services/event"
 )
 
-// Said is an event that the service has said. N grows in the order in which they
-// were committed.
+// Said is an event that the service has said. N grows by one with each, in the
+// order in which they were committed, and is the event's position too.
 type Said struct {
 	N     int64
 	Event event.Event
@@ -33,12 +33,45 @@ func (s *Store) Feed(ctx context.Context, after int64, limit int) ([]Said, error
 	return s.said(ctx, "SELECT n, body FROM outbox WHERE n > ? ORDER BY n LIMIT ?", after, limit)
 }
 
-// Head is the position of the newest event; 0: there is none.
+// Head is the position of the newest event ever said; 0: there is none.
 func (s *Store) Head(ctx context.Context) (n int64, err error) {
-	if err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(n), 0) FROM outbox").Scan(&n); err != nil {
+	if err := s.read.QueryRowContext(ctx, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)").Scan(&n); err != nil {
 		return 0, fmt.Errorf("store: outbox: %w", err)
 	}
 	return n, nil
+}
+
+// States returns the newest event of each state that the service has told of, for a
+// broker that has forgotten them: those whose topic is after a topic, by topic,
+// limit at most. Empty is before the first.
+func (s *Store) States(ctx context.Context, after string, limit int) ([]Said, error) {
+	return s.said(ctx, "SELECT n, body FROM state WHERE topic > ? ORDER BY topic LIMIT ?", after, limit)
+}
+
+// Cursor is the position up to which all that a source has said was taken in; 0:
+// nothing yet.
+func (s *Store) Cursor(ctx context.Context, source string) (n uint64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT n FROM cursor WHERE source = ?", source).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("store: cursor: %w", err)
+	}
+	return n, nil
+}
+
+// Advance notes that all that a source has said up to a position was taken in, or
+// is not wanted. It never goes back.
+func (s *Store) Advance(ctx context.Context, source string, to uint64) error {
+	return s.Do(ctx, func(t *Tx) error { return t.advance(source, to) })
+}
+
+// Rewind forgets the cursor of a source whose positions have begun anew.
+func (s *Store) Rewind(ctx context.Context, source string) error {
+	return s.Do(ctx, func(t *Tx) error {
+		if _, err := t.Exec("DELETE FROM cursor WHERE source = ?", source); err != nil {
+			return fmt.Errorf("store: cursor: %w", err)
+		}
+		return nil
+	})
 }
 
 func (s *Store) said(ctx context.Context, query string, args ...any) (all []Said, err error) {
@@ -56,6 +89,7 @@ func (s *Store) said(ctx context.Context, query string, args ...any) (all []Said
 		if x.Event, err = event.Parse(body); err != nil {
 			return nil, fmt.Errorf("store: outbox: %d: %w", x.N, err)
 		}
+		x.Event.Position = uint64(x.N)
 		all = append(all, x)
 	}
 	return all, rows.Err()

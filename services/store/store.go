@@ -66,6 +66,9 @@ CREATE TABLE inbox (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX inbox_at ON inbox (at);
 CREATE TABLE trouble ( -- events whose effect has failed; dead: it is not tried again by itself
 	id TEXT PRIMARY KEY, at INTEGER NOT NULL, tries INTEGER NOT NULL, dead INTEGER NOT NULL, error TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+`, `
+CREATE TABLE cursor (source TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID; -- up to which position what a source said was taken in
+CREATE TABLE state (topic TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID; -- the newest event of each
 `}
 
 // Store is an open database. Its methods may be called from several goroutines;

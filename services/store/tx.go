@@ -101,7 +101,12 @@ func (t *Tx) Emit(d Draft) (event.Event, error) {
 	if err != nil {
 		return e, fmt.Errorf("store: %s: %w", d.Type, err)
 	}
-	if _, err := t.Exec("INSERT INTO outbox (id, at, body) VALUES (?,?,?)", e.ID, t.now.UnixMilli(), body); err != nil {
+	err = t.QueryRow("INSERT INTO outbox (id, at, body) VALUES (?,?,?) RETURNING n", e.ID, t.now.UnixMilli(), body).Scan(&e.Position)
+	if err == nil && e.StateTopic() != "" {
+		_, err = t.Exec("INSERT INTO state VALUES (?,?,?) ON CONFLICT (topic) DO UPDATE SET n = excluded.n, body = excluded.body",
+			e.StateTopic(), e.Position, body)
+	}
+	if err != nil {
 		return e, fmt.Errorf("store: outbox: %w", err)
 	}
 	t.said = true
@@ -111,7 +116,8 @@ func (t *Tx) Emit(d Draft) (event.Event, error) {
 // again has what was said with an id published once more.
 func (t *Tx) again(id string) (e event.Event, known bool, err error) {
 	var body []byte
-	err = t.QueryRow("UPDATE outbox SET sent = 0 WHERE id = ? RETURNING body", id).Scan(&body)
+	var n uint64
+	err = t.QueryRow("UPDATE outbox SET sent = 0 WHERE id = ? RETURNING n, body", id).Scan(&n, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return e, false, nil
 	}
@@ -121,8 +127,18 @@ func (t *Tx) again(id string) (e event.Event, known bool, err error) {
 	if err != nil {
 		return e, false, fmt.Errorf("store: outbox: %w", err)
 	}
+	e.Position = n
 	t.said = true
 	return e, true, nil
+}
+
+// advance moves the cursor of a source forward.
+func (t *Tx) advance(source string, to uint64) error {
+	_, err := t.Exec("INSERT INTO cursor VALUES (?,?) ON CONFLICT (source) DO UPDATE SET n = max(n, excluded.n)", source, to)
+	if err != nil {
+		return fmt.Errorf("store: cursor: %w", err)
+	}
+	return nil
 }
 
 // Do carries out f in a transaction, which is committed when f returns nil, and
@@ -174,7 +190,8 @@ var errKnown = errors.New("store: known")
 // Handle takes in an event: f is its effect, and is carried out once for an event
 // id, however often the event comes. An event may be confirmed to whoever brought
 // it unless the outcome is Failed. An event that fails again and again becomes a
-// dead letter, so that it does not hold up those behind it.
+// dead letter, so that it does not hold up those behind it. What has a position
+// moves the cursor of its source along, in the same transaction: bring it in order.
 func (s *Store) Handle(ctx context.Context, e event.Event, f func(*Tx) error) (Outcome, error) {
 	err := s.do(ctx, &e, func(t *Tx) error {
 		res, err := t.Exec("INSERT INTO inbox VALUES (?,?) ON CONFLICT DO NOTHING", e.ID, t.now.UnixMilli())
@@ -183,6 +200,11 @@ func (s *Store) Handle(ctx context.Context, e event.Event, f func(*Tx) error) (O
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, errKnown)
+		}
+		if e.Position > 0 {
+			if err := t.advance(e.Source, e.Position); err != nil {
+				return err
+			}
 		}
 		if err := f(t); err != nil {
 			return &effectError{err}
@@ -225,6 +247,11 @@ func (s *Store) blame(ctx context.Context, e *event.Event, cause error) (Outcome
 		out = Dead
 		if _, err = t.Exec("UPDATE trouble SET dead = 1 WHERE id = ?", e.ID); err != nil {
 			return err
+		}
+		if e.Position > 0 {
+			if err := t.advance(e.Source, e.Position); err != nil {
+				return err
+			}
 		}
 		_, err = t.Exec("INSERT INTO inbox VALUES (?,?)", e.ID, t.now.UnixMilli())
 		return err
