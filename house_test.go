@@ -67,6 +67,7 @@ var house = []row{
 	{pkg: "hostapp/history/*", may: []string{"sparkplug", "hostapp/history"}},
 	{pkg: "services/event", never: []string{"net", "net/*", "os", "os/*", "log", "log/*"}, pure: true},
 	{pkg: "services/store", may: []string{"services/event"}},
+	{pkg: "services/workorder", may: []string{"services/event", "services/store", "services/bus"}},
 	{pkg: "services/bus", may: []string{"services/event", "services/store", "internal/mqtt"}},
 	{pkg: "simulators/process", pure: true},
 	{pkg: "simulators/world", may: []string{"sparkplug", "sparkplug/session", "internal/journal", "internal/journal/journaltest", "internal/samples"}},
