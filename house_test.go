@@ -68,6 +68,7 @@ var house = []row{
 	{pkg: "services/event", never: []string{"net", "net/*", "os", "os/*", "log", "log/*"}, pure: true},
 	{pkg: "services/store", may: []string{"services/event"}},
 	{pkg: "services/workorder", may: []string{"services/event", "services/store", "services/bus"}},
+	{pkg: "services/schedule", may: []string{"services/event", "services/store", "services/bus"}},
 	{pkg: "services/bus", may: []string{"services/event", "services/store", "internal/mqtt"}},
 	{pkg: "simulators/process", pure: true},
 	{pkg: "simulators/world", may: []string{"sparkplug", "sparkplug/session", "internal/journal", "internal/journal/journaltest", "internal/samples"}},
