@@ -99,6 +99,7 @@ var owners = map[string][]string{
 	"github.com/oklog/ulid/v2":            {"hostapp/history/embedded"},
 	"github.com/influxdata":               {"hostapp/history/influx"},
 	"github.com/google/uuid":              {"services/event"},
+	"github.com/teambition/rrule-go":      {"services/schedule"},
 	"github.com/expr-lang/expr":           {"services/monitor"},
 	"github.com/getkin/kin-openapi":       {"hostapp"},
 	"github.com/coder/websocket":          {"broker", "hostapp"},

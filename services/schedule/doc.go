@@ -6,6 +6,9 @@
 // reservations in its database: they are held for a time, and then either confirmed
 // or given back by themselves, so that nobody who has died holds anything.
 //
-// Plans of checks and a REST interface are not there in this version; technicians,
-// tools and parts come with the configuration.
+// NewPlan checks a maintenance plan, by calendar, meter, both or condition; Due gives
+// the occurrences that are due, each once, whatever the clock does.
+//
+// Service does not keep plans yet and has no REST interface in this version;
+// technicians, tools and parts come with the configuration.
 package schedule

@@ -8,7 +8,21 @@ import (
 )
 
 // Span is a time from its start to before its end.
-type Span struct{ Start, End time.Time }
+type Span struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
+
+func (s Span) has(t time.Time) bool { return !t.Before(s.Start) && t.Before(s.End) }
+
+func (s Span) empty() bool { return !s.Start.Before(s.End) }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
 
 func (s Span) overlaps(o Span) bool { return s.Start.Before(o.End) && o.Start.Before(s.End) }
 
@@ -118,9 +132,7 @@ func clock(y int, m time.Month, d int, since time.Duration, zone *time.Location)
 func merge(sorted []Span) (all []Span) {
 	for _, s := range sorted {
 		if n := len(all); n > 0 && !all[n-1].End.Before(s.Start) {
-			if s.End.After(all[n-1].End) {
-				all[n-1].End = s.End
-			}
+			all[n-1].End = later(all[n-1].End, s.End)
 			continue
 		}
 		all = append(all, s)
