@@ -35,6 +35,19 @@ func TestRoundTrip(t *testing.T) {
 	require.Equal(t, event.Anomaly{Asset: "pump-1", Score: 7.5}, a)
 }
 
+// Data within its bound can be read back, whatever characters it has.
+func TestData(t *testing.T) {
+	for _, c := range []string{"<", "&", "\u2028", "é"} {
+		e := sample()
+		e.Data = json.RawMessage(`"` + strings.Repeat(c, (event.MaxData-2)/len(c)) + `"`)
+		b, err := e.Append(nil)
+		require.NoError(t, err)
+		got, err := event.Parse(b)
+		require.NoError(t, err, c)
+		require.JSONEq(t, string(e.Data), string(got.Data))
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for want, change := range map[string]func(*event.Event){
 		"id:":            func(e *event.Event) { e.ID = "7" },
