@@ -69,6 +69,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	for _, p := range b.peers {
 		wg.Go(func() { p.run(ctx) })
 	}
+	wg.Go(func() { b.prune(ctx) })
 	defer wg.Wait()
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		began := b.cfg.Now()
@@ -83,6 +84,17 @@ func (b *Bus) Run(ctx context.Context) error {
 		wait(ctx, b.cfg.Backoff.Next(attempt, rand.Float64()))
 	}
 	return nil
+}
+
+// pruneEvery is how often the store forgets what is old.
+const pruneEvery = time.Hour
+
+func (b *Bus) prune(ctx context.Context) {
+	for ; ctx.Err() == nil; wait(ctx, pruneEvery) {
+		if err := b.cfg.Store.Prune(ctx); err != nil && ctx.Err() == nil {
+			b.cfg.Log.Error("old events can not be forgotten", "service", b.cfg.Service, "err", err)
+		}
+	}
 }
 
 // wait returns after d, or when ctx ends.
@@ -135,7 +147,7 @@ func (b *Bus) session(ctx context.Context) error {
 }
 
 func (b *Bus) status(online bool, head uint64) Status {
-	return Status{Service: b.cfg.Service, Instance: b.cfg.Instance, Site: b.cfg.Site, Online: online, Since: b.since, Head: head}
+	return Status{Service: b.cfg.Service, Instance: b.cfg.Instance, Site: b.cfg.Site, Online: online, Since: b.since, Head: head, Epoch: b.cfg.Store.Epoch()}
 }
 
 // handle carries out the effect of an event, which has one.
@@ -149,9 +161,7 @@ func (b *Bus) handle(ctx context.Context, e *event.Event) error {
 		b.stats.taken.Add(1)
 	case store.Known:
 		b.stats.known.Add(1)
-		if e.Position > 0 {
-			return b.cfg.Store.Advance(ctx, e.Source, e.Position)
-		}
+		return b.cfg.Store.Advance(ctx, e.Source, e.Position)
 	case store.Dead:
 		b.stats.dead.Add(1)
 	}

@@ -85,7 +85,7 @@ type service struct {
 func newService(t *testing.T, name, file string) *service {
 	st, err := store.Open(t.Context(), store.Config{
 		Service: name, Site: "plant1", DSN: "sqlite:" + file, Log: quiet, Tries: 3,
-		Migrations: []string{"CREATE TABLE effect (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, subject TEXT NOT NULL)"},
+		Migrations: []string{effectTable},
 	})
 	require.NoError(t, err)
 	s := &service{t: t, store: st, stop: func() {}}
@@ -317,8 +317,15 @@ func TestPoison(t *testing.T) {
 	require.EqualValues(t, 1, orders.bus.Stats().Dead)
 }
 
-// A peer whose database was made new is heard from its new beginning.
+// A peer whose database was made new is heard from its new beginning, whether that
+// has said less than was heard before or more.
 func TestNewDatabase(t *testing.T) {
+	for _, ahead := range []int{1, 9} {
+		t.Run(strconv.Itoa(ahead), func(t *testing.T) { newDatabase(t, ahead) })
+	}
+}
+
+func newDatabase(t *testing.T, ahead int) {
 	p := newPlant(t)
 	health, orders := pair(t, p, note)
 	for _, s := range subjects(5) {
@@ -327,15 +334,19 @@ func TestNewDatabase(t *testing.T) {
 	until(t, "five", func() bool { return len(orders.effects()) == 5 })
 	health.stop()
 	fresh := newService(t, "health", filepath.Join(t.TempDir(), "health.db"))
-	fresh.say(event.AnomalyDetected, "new-1")
+	want := subjects(5)
+	for i := range ahead {
+		want = append(want, fmt.Sprint("new-", i))
+		fresh.say(event.AnomalyDetected, want[len(want)-1])
+	}
 	orders.stop()
 	orders.cfg.Peers[0].Feed = bus.OverHTTP(http.DefaultClient, fresh.url)
 	orders.again()
 	fresh.run(bus.Config{Service: "health", Dial: p.dial("health")})
-	until(t, "six", func() bool { return len(orders.effects()) == 6 })
-	fresh.say(event.AnomalyDetected, "new-2")
-	until(t, "seven", func() bool { return len(orders.effects()) == 7 })
-	require.Equal(t, append(subjects(5), "new-1", "new-2"), orders.effects())
+	until(t, "what it has", func() bool { return len(orders.effects()) == len(want) })
+	fresh.say(event.AnomalyDetected, "last")
+	until(t, "one more", func() bool { return len(orders.effects()) == len(want)+1 })
+	require.Equal(t, append(want, "last"), orders.effects())
 }
 
 // What is no event, or comes from somebody whose domain it is not, has no effect.
@@ -346,7 +357,11 @@ func TestStrangers(t *testing.T) {
 	c, err := p.dial("stranger")(t.Context(), nil, func(mqtt.Message) {})
 	require.NoError(t, err)
 	e := event.Event{ID: event.NewID(), Source: "/services/stranger", Type: event.AnomalyDetected, Site: "plant1", Subject: "A-0", Time: time.Now(), Position: 1}
-	for _, change := range []func(){func() {}, func() { e.Source = "/services/health"; e.Subject = "A-9" }} {
+	for _, change := range []func(){
+		func() {},
+		func() { e.Source, e.Subject = "/services/health", "A-9" },
+		func() { e.Subject, e.Position = "A-0", 0 },
+	} {
 		change()
 		body, err := e.Append(nil)
 		require.NoError(t, err)
@@ -354,7 +369,12 @@ func TestStrangers(t *testing.T) {
 	}
 	require.NoError(t, c.Publish(t.Context(), mqtt.Message{Topic: "ams/v1/plant1/evt/health/AnomalyDetected/A-0", Payload: []byte("<script>"), QoS: 2}))
 	require.NoError(t, c.Publish(t.Context(), mqtt.Message{Topic: "ams/v1/_svc/health/1", Payload: []byte(`{"service":"workorder"}`), QoS: 1}))
-	until(t, "refused", func() bool { return orders.bus.Stats().Refused == 4 })
+	until(t, "refused", func() bool { return orders.bus.Stats().Refused == 5 })
+	// The health service of another site is another one.
+	e.Site, e.Position = "plant2", 1
+	body, err := e.Append(nil)
+	require.NoError(t, err)
+	require.NoError(t, c.Publish(t.Context(), mqtt.Message{Topic: e.Topic(), Payload: body, QoS: 2}))
 	health.say(event.AnomalyDetected, "A-1")
 	until(t, "the real one", func() bool { return len(orders.effects()) == 1 })
 	require.Equal(t, []string{"A-1"}, orders.effects())
@@ -363,7 +383,7 @@ func TestStrangers(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	_, err := bus.New(bus.Config{Service: "a/b", Heartbeat: -1, Peers: []bus.Peer{{Service: "x"}}})
-	for _, want := range []string{"no store", `"a/b" is not a name`, "negative", "want names, and a feed"} {
+	for _, want := range []string{"no store", `service: "a/b" is not`, `site: "" is not`, "negative", "want names, and a feed"} {
 		require.ErrorContains(t, err, want)
 	}
 }
@@ -396,10 +416,13 @@ func TestFeed(t *testing.T) {
 	s.deaf.Store(true)
 	_, err = feed(t.Context(), 0, 1)
 	require.ErrorContains(t, err, "503")
-	for _, body := range []string{"{", `{"events":[{}]}`, `{"events":[` + text(t, 1) + `,` + text(t, 3) + `]}`, `{"events":[` + text(t, 0) + `]}`} {
+	for want, body := range map[string]string{
+		"unexpected end": "{", "no feed": `{}`, "specversion": `{"epoch":"a","events":[{}]}`,
+		"3 follows 1": `{"epoch":"a","events":[` + text(t, 1) + `,` + text(t, 3) + `]}`, "no position": `{"epoch":"a","events":[` + text(t, 0) + `]}`,
+	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
 		_, err := bus.OverHTTP(srv.Client(), srv.URL)(t.Context(), 0, 1)
-		require.Error(t, err, body)
+		require.ErrorContains(t, err, want)
 		srv.Close()
 	}
 }

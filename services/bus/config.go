@@ -37,13 +37,13 @@ type Peer struct {
 	Feed    Feed   // where to fetch what is missing
 }
 
-// Config says who is on the bus and what it wants to hear. Store, Service, Site and
-// Dial are required.
+// Config says who is on the bus and what it wants to hear: services of its own site.
+// Store, Service, Site and Dial are required.
 type Config struct {
 	Store    *store.Store
 	Service  string // as in the store's configuration
 	Site     string
-	Instance string // tells several processes of a service apart; "1" if empty
+	Instance string // tells processes of a service apart, at all sites of the broker; the site if empty
 	Dial     Dial
 	Peers    []Peer
 	Handlers map[event.Type]Handler // events of other types have no effect
@@ -57,7 +57,6 @@ type Config struct {
 }
 
 func (c Config) ready() (Config, error) {
-	c.Instance = cmp.Or(c.Instance, "1")
 	c.Heartbeat = cmp.Or(c.Heartbeat, 10*time.Second)
 	c.Queue = cmp.Or(c.Queue, 1024)
 	c.Log = cmp.Or(c.Log, slog.Default())
@@ -68,11 +67,12 @@ func (c Config) ready() (Config, error) {
 	if c.Store == nil || c.Dial == nil {
 		faults = append(faults, errors.New("bus: no store, or no way to dial"))
 	}
-	for _, id := range []string{c.Service, c.Site, c.Instance} {
-		if !event.ValidID(id) {
-			faults = append(faults, fmt.Errorf("bus: service, site or instance: %q is not a name", id))
+	for _, x := range []struct{ what, id string }{{"service", c.Service}, {"site", c.Site}, {"instance", cmp.Or(c.Instance, "1")}} {
+		if !event.ValidID(x.id) {
+			faults = append(faults, fmt.Errorf("bus: %s: %q is not 1 to %d of A-Z a-z 0-9 _ . -", x.what, x.id, event.MaxID))
 		}
 	}
+	c.Instance = cmp.Or(c.Instance, c.Site)
 	if c.Heartbeat < 0 || c.Queue < 0 {
 		faults = append(faults, errors.New("bus: heartbeat or queue is negative"))
 	}

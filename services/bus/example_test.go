@@ -12,5 +12,5 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// bus: no store, or no way to dial
-	// bus: service, site or instance: "plant 1" is not a name
+	// bus: site: "plant 1" is not 1 to 128 of A-Z a-z 0-9 _ . -
 }

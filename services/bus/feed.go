@@ -26,6 +26,7 @@ type Page struct {
 	Events []event.Event // after the position that was asked for, in order
 	First  uint64        // position of the oldest event that the feed still has; 0: it has none
 	Head   uint64        // position of the newest event ever said
+	Epoch  string        // of the outbox, see store.Store.Epoch
 }
 
 // Feed gives the events of a service after a position, 0 for all, limit at most.
@@ -49,7 +50,7 @@ func FromStore(s *store.Store) Feed {
 			p.First = oldest[0].Event.Position
 		}
 		head, err := s.Head(ctx)
-		p.Head = uint64(head)
+		p.Head, p.Epoch = uint64(head), s.Epoch()
 		return p, err
 	}
 }
@@ -59,6 +60,7 @@ type pageJSON struct {
 	Events []json.RawMessage `json:"events"` // CloudEvents
 	First  uint64            `json:"first"`
 	Head   uint64            `json:"head"`
+	Epoch  string            `json:"epoch"`
 }
 
 // Serve answers GET ?after=POSITION&limit=N with a part of a feed.
@@ -74,7 +76,7 @@ func Serve(f Feed) http.Handler {
 			problem(w, http.StatusServiceUnavailable, "the feed can not be read now: try again")
 			return
 		}
-		out := pageJSON{Events: []json.RawMessage{}, First: page.First, Head: page.Head}
+		out := pageJSON{Events: []json.RawMessage{}, First: page.First, Head: page.Head, Epoch: page.Epoch}
 		for i := range page.Events {
 			b, err := page.Events[i].Append(nil)
 			if err != nil {
@@ -84,7 +86,9 @@ func Serve(f Feed) http.Handler {
 			out.Events = append(out.Events, b)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(out) // who is gone is gone
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(out) // who is gone is gone
 	})
 }
 
@@ -149,7 +153,10 @@ func parsePage(b []byte) (p Page, err error) {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return p, err
 	}
-	p.First, p.Head = in.First, in.Head
+	if in.Epoch == "" {
+		return p, errors.New("the epoch is missing: it is no feed")
+	}
+	p.First, p.Head, p.Epoch = in.First, in.Head, in.Epoch
 	for _, raw := range in.Events {
 		e, err := event.Parse(raw)
 		if err != nil {

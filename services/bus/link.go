@@ -28,8 +28,8 @@ func (l *link) run(ctx context.Context) error {
 	for domain, p := range b.peers {
 		filters = append(
 			filters,
-			mqtt.Filter{Topic: event.Root + "/+/evt/" + domain + "/#", QoS: 2},
-			mqtt.Filter{Topic: event.Root + "/+/cmd/" + domain + "/#", QoS: 2},
+			mqtt.Filter{Topic: event.Root + "/" + b.cfg.Site + "/evt/" + domain + "/#", QoS: 2},
+			mqtt.Filter{Topic: event.Root + "/" + b.cfg.Site + "/cmd/" + domain + "/#", QoS: 2},
 			mqtt.Filter{Topic: statusRoot + p.Service + "/+", QoS: 1},
 		)
 	}
@@ -166,9 +166,9 @@ func (l *link) receive(m mqtt.Message) {
 		err = e.CheckTopic(m.Topic)
 	}
 	p := l.bus.peers[e.Type.Domain()]
-	if err != nil || p == nil || e.Source != p.source {
+	if err != nil || p == nil || e.Source != p.source || e.Position == 0 {
 		l.bus.stats.refused.Add(1)
-		l.bus.cfg.Log.Warn("a message is refused: it is no event of the service whose topic it came at", "topic", m.Topic, "source", e.Source, "err", err)
+		l.bus.cfg.Log.Warn("a message is refused: it is no event of the service whose topic it came at, or has no position", "topic", m.Topic, "source", e.Source, "err", err)
 		return
 	}
 	select {
@@ -194,9 +194,9 @@ func (l *link) heard(m mqtt.Message) {
 			default:
 			}
 		}
-	default:
+	case s.Site == l.bus.cfg.Site:
 		for _, p := range l.bus.peers {
-			if p.Service == s.Service && (s.Head > max(p.newest.Load(), p.cursor.Load()) || s.Head < p.cursor.Load()) {
+			if p.Service == s.Service && p.differs(s) {
 				p.look()
 			}
 		}

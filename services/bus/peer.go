@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/magneto-iiot/magneto/services/event"
+	"github.com/magneto-iiot/magneto/services/store"
 )
 
 // peer takes in what one service says. All but what is atomic and the channels
@@ -17,10 +18,20 @@ type peer struct {
 	source string
 	events chan event.Event // as they come over MQTT
 	behind chan struct{}    // there may be something that did not come
+	epoch  atomic.Value     // string: of the outbox that the cursor is of
 	cursor atomic.Uint64    // up to which position all was taken in
 	newest atomic.Uint64    // highest position that came over MQTT
 	noted  uint64           // what the store has as cursor, at least
 	ready  bool             // cursor was read
+}
+
+// differs says whether a status tells of something that did not come.
+func (p *peer) differs(s Status) bool {
+	at, epoch := p.cursor.Load(), p.epoch.Load()
+	if epoch == nil || epoch == "" {
+		return false // it is not heard yet: that is being looked for
+	}
+	return s.Epoch != epoch || s.Head > max(p.newest.Load(), at) || s.Head < at
 }
 
 // look has the feed asked. It never blocks.
@@ -56,8 +67,9 @@ func (p *peer) take(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.cursor.Store(at)
-		p.noted, p.ready = at, true
+		p.cursor.Store(at.Position)
+		p.epoch.Store(at.Epoch)
+		p.noted, p.ready = at.Position, true
 	}
 	select {
 	case <-ctx.Done():
@@ -66,7 +78,7 @@ func (p *peer) take(ctx context.Context) error {
 		return p.catchUp(ctx)
 	case e := <-p.events:
 		switch at := p.cursor.Load(); {
-		case e.Position == 0 || e.Position == at+1:
+		case e.Position == at+1:
 			return p.handle(ctx, &e)
 		case e.Position <= at:
 			p.bus.stats.known.Add(1)
@@ -90,10 +102,8 @@ func (p *peer) handle(ctx context.Context, e *event.Event) error {
 	if err := p.bus.handle(ctx, e); err != nil {
 		return err
 	}
-	if e.Position > 0 {
-		p.cursor.Store(e.Position)
-		p.noted = e.Position
-	}
+	p.cursor.Store(e.Position)
+	p.noted = e.Position
 	return nil
 }
 
@@ -118,11 +128,13 @@ func (p *peer) catchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if page.Head < at {
-			if err := p.begin(ctx, at, page.Head); err != nil {
+		if page.Epoch != p.epoch.Load() || page.Head < at {
+			if err := p.begin(ctx, at, &page); err != nil {
 				return err
 			}
-			continue
+			if at > 0 {
+				continue // the page is of what comes after that
+			}
 		}
 		if len(page.Events) == 0 {
 			return nil
@@ -152,14 +164,18 @@ func (p *peer) catchUp(ctx context.Context) error {
 	}
 }
 
-// begin starts a peer's feed anew: its database has less than was taken in already,
-// so it was set back or made new. What is known by its id has no effect again.
-func (p *peer) begin(ctx context.Context, at, head uint64) error {
-	p.bus.cfg.Log.Error("a service has said less than was heard of it: its database was set back or made new; its feed is read from the start",
-		"service", p.bus.cfg.Service, "of", p.Service, "heard", at, "has", head)
-	if err := p.bus.cfg.Store.Rewind(ctx, p.source); err != nil {
+// begin starts a peer's feed anew: it is heard for the first time, its database was
+// made new, or was set back to an earlier time. What is known by its id has no effect
+// again.
+func (p *peer) begin(ctx context.Context, at uint64, page *Page) error {
+	if was := p.epoch.Load(); was != "" {
+		p.bus.cfg.Log.Error("the database of a service was set back or made new: its feed is read from the start",
+			"service", p.bus.cfg.Service, "of", p.Service, "heard", at, "has", page.Head)
+	}
+	if err := p.bus.cfg.Store.SetCursor(ctx, p.source, store.Cursor{Epoch: page.Epoch}); err != nil {
 		return err
 	}
+	p.epoch.Store(page.Epoch)
 	p.cursor.Store(0)
 	p.newest.Store(0)
 	p.noted = 0

@@ -17,6 +17,7 @@ type Status struct {
 	Online   bool      `json:"online"`
 	Since    time.Time `json:"since"` // of Online; of a will: when the connection began
 	Head     uint64    `json:"head"`  // position up to which its events were published
+	Epoch    string    `json:"epoch"` // of its outbox
 }
 
 // statusRoot is where statuses are.

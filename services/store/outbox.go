@@ -48,14 +48,19 @@ func (s *Store) States(ctx context.Context, after string, limit int) ([]Said, er
 	return s.said(ctx, "SELECT n, body FROM state WHERE topic > ? ORDER BY topic LIMIT ?", after, limit)
 }
 
-// Cursor is the position up to which all that a source has said was taken in; 0:
-// nothing yet.
-func (s *Store) Cursor(ctx context.Context, source string) (n uint64, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT n FROM cursor WHERE source = ?", source).Scan(&n)
+// Cursor is where the taking in of what a source says stands.
+type Cursor struct {
+	Epoch    string // of the source's outbox; empty: it was not told yet
+	Position uint64 // up to which all was taken in; 0: nothing yet
+}
+
+// Cursor returns that of a source.
+func (s *Store) Cursor(ctx context.Context, source string) (c Cursor, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT epoch, n FROM cursor WHERE source = ?", source).Scan(&c.Epoch, &c.Position)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("store: cursor: %w", err)
+		return Cursor{}, fmt.Errorf("store: cursor: %w", err)
 	}
-	return n, nil
+	return c, nil
 }
 
 // Advance notes that all that a source has said up to a position was taken in, or
@@ -64,10 +69,13 @@ func (s *Store) Advance(ctx context.Context, source string, to uint64) error {
 	return s.Do(ctx, func(t *Tx) error { return t.advance(source, to) })
 }
 
-// Rewind forgets the cursor of a source whose positions have begun anew.
-func (s *Store) Rewind(ctx context.Context, source string) error {
+// SetCursor puts the cursor of a source somewhere else: to its start, when its
+// positions have begun anew.
+func (s *Store) SetCursor(ctx context.Context, source string, c Cursor) error {
 	return s.Do(ctx, func(t *Tx) error {
-		if _, err := t.Exec("DELETE FROM cursor WHERE source = ?", source); err != nil {
+		_, err := t.Exec(`INSERT INTO cursor VALUES (?,?,?)
+			ON CONFLICT (source) DO UPDATE SET epoch = excluded.epoch, n = excluded.n`, source, c.Epoch, c.Position)
+		if err != nil {
 			return fmt.Errorf("store: cursor: %w", err)
 		}
 		return nil

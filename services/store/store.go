@@ -67,7 +67,9 @@ CREATE INDEX inbox_at ON inbox (at);
 CREATE TABLE trouble ( -- events whose effect has failed; dead: it is not tried again by itself
 	id TEXT PRIMARY KEY, at INTEGER NOT NULL, tries INTEGER NOT NULL, dead INTEGER NOT NULL, error TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 `, `
-CREATE TABLE cursor (source TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID; -- up to which position what a source said was taken in
+CREATE TABLE epoch AS SELECT lower(hex(randomblob(16))) AS id; -- of the outbox: another database has another one
+CREATE TABLE cursor ( -- up to which position of which outbox what a source said was taken in
+	source TEXT PRIMARY KEY, epoch TEXT NOT NULL, n INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE state (topic TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID; -- the newest event of each
 `}
 
@@ -75,6 +77,7 @@ CREATE TABLE state (topic TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT NU
 // transactions take turns.
 type Store struct {
 	cfg         Config
+	epoch       string
 	write, read *sql.DB
 	committed   chan struct{}
 }
@@ -104,6 +107,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		err = s.migrate(ctx, "service", c.Migrations)
 	}
 	if err == nil {
+		err = s.write.QueryRowContext(ctx, "SELECT id FROM epoch").Scan(&s.epoch)
+	}
+	if err == nil {
 		s.read, err = sql.Open("sqlite", dsn("query_only(1)"))
 	}
 	if err != nil {
@@ -115,6 +121,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 
 // Close closes the database.
 func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+
+// Epoch names the outbox: positions of two databases of a service do not mix.
+func (s *Store) Epoch() string { return s.epoch }
 
 // Read is for questions that change nothing. The caller must not close it.
 func (s *Store) Read() *sql.DB { return s.read }

@@ -134,7 +134,7 @@ func (t *Tx) again(id string) (e event.Event, known bool, err error) {
 
 // advance moves the cursor of a source forward.
 func (t *Tx) advance(source string, to uint64) error {
-	_, err := t.Exec("INSERT INTO cursor VALUES (?,?) ON CONFLICT (source) DO UPDATE SET n = max(n, excluded.n)", source, to)
+	_, err := t.Exec("INSERT INTO cursor VALUES (?,'',?) ON CONFLICT (source) DO UPDATE SET n = max(n, excluded.n)", source, to)
 	if err != nil {
 		return fmt.Errorf("store: cursor: %w", err)
 	}
