@@ -53,8 +53,10 @@ func TestFind(t *testing.T) {
 		"nobody is needed":    {schedule.Work{Duration: time.Hour, Latest: at(2, 0), Tools: []string{"analyser"}}, at(0, 0), nil, "", ""},
 		"unknown skill":       {schedule.Work{Duration: time.Hour, Latest: at(2, 0), Skills: []string{"welding"}}, time.Time{}, nil, "skill", `nobody has the skill "welding"`},
 		"unknown tool":        {schedule.Work{Duration: time.Hour, Latest: at(2, 0), Tools: []string{"crane"}}, time.Time{}, nil, "tool", `no tool "crane"`},
+		"two of one tool":     {schedule.Work{Duration: time.Hour, Latest: at(2, 0), Tools: []string{"puller", "puller"}}, time.Time{}, nil, "together", "never enough of them"},
 		"calibration":         {schedule.Work{Duration: time.Hour, Earliest: at(2, 0), Latest: at(3, 0), Tools: []string{"analyser"}}, time.Time{}, nil, "calibration", "calibrated until"},
 		"too long":            {schedule.Work{Duration: 9 * time.Hour, Latest: at(3, 0), Skills: []string{"mechanic"}}, time.Time{}, nil, "technician", `"mechanic" is in a shift`},
+		"too wide":            {schedule.Work{Duration: time.Hour, Latest: at(367, 0)}, time.Time{}, nil, "together", "more than 366 days"},
 		"no time":             {schedule.Work{Duration: 9 * time.Hour, Latest: at(0, 3)}, time.Time{}, nil, "together", "do not fit"},
 		"never together":      {schedule.Work{Duration: time.Hour, Latest: at(0, 12), Skills: []string{"electric"}, Tools: []string{"puller"}}, at(0, 0), []string{"bob"}, "", ""},
 	} {

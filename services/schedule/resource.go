@@ -139,11 +139,3 @@ func merge(sorted []Span) (all []Span) {
 	}
 	return all
 }
-
-// works says whether a technician is in a shift, and not absent, all through a span.
-func (t *Technician) works(s Span) bool {
-	if slices.ContainsFunc(t.Absences, s.overlaps) {
-		return false
-	}
-	return slices.ContainsFunc(t.working(s), func(w Span) bool { return !w.Start.After(s.Start) && !w.End.Before(s.End) })
-}

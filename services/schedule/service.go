@@ -229,6 +229,12 @@ func bookings(t *store.Tx) (all []Booking, err error) {
 	return all, rows.Err()
 }
 
+// Bounds of what can be asked for at once.
+const (
+	mostLines   = 200
+	mostOfAPart = 1_000_000
+)
+
 // parts sets parts aside for a reservation that is held, all or none.
 func (s *Service) parts(t *store.Tx, e *event.Event) error {
 	var in event.Reserve
@@ -247,10 +253,13 @@ func (s *Service) parts(t *store.Tx, e *event.Event) error {
 	if _, err := t.Exec("DELETE FROM part_line WHERE reservation = ?", in.Reservation); err != nil { // asked again
 		return fmt.Errorf("schedule: %w", err)
 	}
+	if len(in.Parts) > mostLines {
+		return s.short(t, e.Subject, answer, fmt.Sprintf("%d lines of parts, at most %d", len(in.Parts), mostLines))
+	}
 	wanted := map[string]int{}
 	for _, p := range in.Parts {
-		if p.Quantity < 1 {
-			return s.short(t, e.Subject, answer, fmt.Sprintf("%d of part %q: want 1 or more", p.Quantity, p.Part))
+		if p.Quantity < 1 || p.Quantity > mostOfAPart {
+			return s.short(t, e.Subject, answer, fmt.Sprintf("%d of part %q: want 1 to %d", p.Quantity, p.Part, mostOfAPart))
 		}
 		wanted[p.Part] += p.Quantity
 	}

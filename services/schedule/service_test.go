@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -100,6 +101,11 @@ func TestReservation(t *testing.T) {
 		return typ
 	}
 	require.Equal(t, event.PartsRejected, parts("r1", 0))
+	typ, out := d.ask(event.ReserveParts, event.Reserve{Reservation: "r1", Parts: []event.Part{{Part: "bearing", Quantity: math.MaxInt}, {Part: "bearing", Quantity: math.MaxInt}}})
+	require.Equal(t, event.PartsRejected, typ, "more than can be added up")
+	require.Contains(t, out.Reason, "want 1 to")
+	typ, _ = d.ask(event.ReserveParts, event.Reserve{Reservation: "r1", Parts: make([]event.Part, 201)})
+	require.Equal(t, event.PartsRejected, typ)
 	require.Equal(t, event.PartsReserved, parts("r1", 2))
 	require.Equal(t, event.PartsReserved, parts("r1", 2), "asked again")
 	require.Equal(t, event.PartsRejected, parts("r2", 2))
