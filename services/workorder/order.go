@@ -1,6 +1,7 @@
 package workorder
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/magneto-iiot/magneto/services/event"
@@ -65,5 +66,5 @@ type Order struct {
 // Reservation is the id under which the present attempt reserves resources and
 // parts. A command that is sent again has the same one.
 func (o *Order) Reservation() string {
-	return event.IDFrom("reservation", o.ID, itoa(o.Attempt))
+	return event.IDFrom("reservation", o.ID, strconv.Itoa(o.Attempt))
 }

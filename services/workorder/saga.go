@@ -3,7 +3,6 @@ package workorder
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -159,6 +158,16 @@ func (o Order) reserve(reason string, now time.Time) (Order, []Effect) {
 	if o.Attempt >= attemptsMost {
 		return o.plan(fmt.Sprintf("%d reservations came to nothing; the last: %s", o.Attempt, reason))
 	}
+	return o.attempt(reason, now)
+}
+
+// attempt asks for resources under a new reservation. A window in which the work does
+// not fit any more begins anew.
+func (o Order) attempt(reason string, now time.Time) (Order, []Effect) {
+	if o.Need.Latest.Before(now.Add(o.Need.Duration)) {
+		window := max(o.Need.Latest.Sub(o.Need.Earliest), o.Need.Duration)
+		o.Need.Earliest, o.Need.Latest = now, now.Add(window)
+	}
 	o.Attempt++
 	o.Slot = nil
 	return o.send(ReservingResources, ReserveResources, reason, now)
@@ -274,9 +283,7 @@ func (o Order) closed(in Input) (Order, []Effect) {
 func (o Order) retry(in Input) (Order, []Effect) {
 	o.Relaxed = 0
 	if o.Attempt >= attemptsMost { // one more, and then it comes back
-		o.Attempt++
-		o.Slot = nil
-		return o.send(ReservingResources, ReserveResources, "tried again by "+in.By, in.Now)
+		return o.attempt("tried again by "+in.By, in.Now)
 	}
 	return o.reserve("tried again by "+in.By, in.Now)
 }
@@ -345,5 +352,3 @@ func (s *Slot) clone() *Slot {
 	c.Technicians, c.Tools = slices.Clone(s.Technicians), slices.Clone(s.Tools)
 	return &c
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

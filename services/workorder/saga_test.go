@@ -120,6 +120,16 @@ func TestPartsAreMissing(t *testing.T) {
 	require.Equal(t, 2, o.Attempt)
 }
 
+// An order that has waited beyond its window gets a new one.
+func TestLateWindow(t *testing.T) {
+	o, _ := workorder.Begin("WO-1", need(true), false, noon)
+	late := noon.Add(90 * 24 * time.Hour)
+	o, _ = drive(t, o, workorder.Input{Kind: workorder.Reserved, Slot: slot()}, workorder.Input{Kind: workorder.PartsRejected, Until: late})
+	o, _ = drive(t, o, workorder.Input{Kind: workorder.Tick, Now: late})
+	require.Equal(t, late, o.Need.Earliest)
+	require.Equal(t, late.Add(8*time.Hour), o.Need.Latest)
+}
+
 func TestNoAnswer(t *testing.T) {
 	o, _ := workorder.Begin("WO-1", need(false), false, noon)
 	id, sent, now := o.Reservation(), 1, noon

@@ -80,30 +80,28 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// remindMost is how many deadlines are worked off in a transaction.
-const remindMost = 100
+// remindMost is how many deadlines are worked off at once.
+const remindMost = 1000
 
-// Remind works off the deadlines that have passed, and says how many there were.
+// Remind works off the deadlines that have passed, the oldest first and 1,000 at
+// most, and says how many there were. An order with which that goes wrong does not
+// hold up the others.
 func (s *Service) Remind(ctx context.Context) (n int, err error) {
-	for more := true; more; {
-		err = s.cfg.Store.Do(ctx, func(t *store.Tx) error {
-			ids, err := texts(t, "SELECT id FROM work_order WHERE deadline <= ? ORDER BY deadline LIMIT ?", t.Now().UnixMilli(), remindMost)
-			if err != nil {
-				return err
-			}
-			for _, id := range ids {
-				if _, err := s.step(t, id, Input{Kind: Tick}); err != nil {
-					return err
-				}
-			}
-			n, more = n+len(ids), len(ids) == remindMost
-			return nil
+	var ids []string
+	err = s.cfg.Store.Do(ctx, func(t *store.Tx) (err error) {
+		ids, err = texts(t, "SELECT id FROM work_order WHERE deadline <= ? ORDER BY deadline LIMIT ?", t.Now().UnixMilli(), remindMost)
+		return err
+	})
+	for _, id := range ids {
+		e := s.cfg.Store.Do(ctx, func(t *store.Tx) error {
+			_, err := s.step(t, id, Input{Kind: Tick})
+			return err
 		})
-		if err != nil {
-			return n, err
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("workorder: deadline of %s: %w", id, e))
 		}
 	}
-	return n, nil
+	return len(ids), err
 }
 
 // Apply is what a person asks for: Approved, Started, Held, Resumed, Done, Verified,
@@ -202,8 +200,22 @@ func (s *Service) answered(t *store.Tx, e *event.Event, kind Kind) error {
 	if r.Next != nil {
 		in.Until = *r.Next
 	}
-	if _, err := s.step(t, e.Subject, in); err != nil && !errors.Is(err, ErrUnknown) {
-		return err
+	_, err := s.step(t, e.Subject, in)
+	if errors.Is(err, ErrUnknown) {
+		return s.unknown(t, e, kind, r.Reservation)
 	}
-	return nil
+	return err
+}
+
+// unknown gives back what Scheduling holds for an order that is not here, as after
+// its database was set back to an earlier time.
+func (s *Service) unknown(t *store.Tx, e *event.Event, kind Kind, reservation string) error {
+	s.cfg.Log.Warn("an answer is about an order that is not known", "order", e.Subject, "reservation", reservation, "type", e.Type)
+	switch kind {
+	case Reserved, PartsReserved, Confirmed, Moved:
+		_, err := t.Emit(release(e.Subject, reservation))
+		return err
+	default:
+		return nil // nothing is held
+	}
 }

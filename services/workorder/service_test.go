@@ -135,7 +135,7 @@ func newSite(t *testing.T, hours int, rules ...workorder.Rule) *site {
 func (s *site) carry(from, to *store.Store, source string, handlers map[event.Type]bus.Handler, limit int) int {
 	at, err := to.Cursor(s.t.Context(), source)
 	require.NoError(s.t, err)
-	said, err := from.Feed(s.t.Context(), int64(at), limit)
+	said, err := from.Feed(s.t.Context(), int64(at.Position), limit)
 	require.NoError(s.t, err)
 	for i := range said {
 		e := said[i].Event
@@ -207,6 +207,34 @@ func TestFromAnomalyToSlot(t *testing.T) {
 	for s.carryAll(100) > 0 {
 	}
 	require.Len(t, s.all(), 2, "the next failure is another order")
+}
+
+// What is held for an order that is not known is given back; a damaged order does not
+// hold up the deadlines of others.
+func TestStrangersAndDamage(t *testing.T) {
+	s := newSite(t, 5, workorder.Rule{Template: "bearing"})
+	require.NoError(t, s.desk.Do(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Emit(store.Draft{Type: event.ReservationConfirmed, Subject: "WO-lost", Data: event.Reservation{Reservation: "r-lost"}})
+		return err
+	}))
+	for s.carryAll(100) > 0 {
+	}
+	require.Equal(t, 1, s.count(s.desk, "SELECT count(*) FROM hold WHERE reservation = 'r-lost' AND state = 'gone'"))
+
+	for i := range 2 {
+		s.say(event.AnomalyDetected, fmt.Sprint("A-", i), event.Anomaly{Asset: fmt.Sprint("pump-", i), Severity: "low"})
+	}
+	s.carry(s.health, s.orders, "/services/health", s.orderRules, 10)
+	bad := s.all()[0].ID
+	require.NoError(t, s.orders.Do(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("UPDATE work_order SET body = '{', deadline = 1 WHERE id = ?", bad)
+		return err
+	}))
+	s.now = s.now.Add(time.Hour)
+	n, err := s.service.Remind(t.Context())
+	require.Equal(t, 2, n)
+	require.ErrorContains(t, err, bad)
+	require.Equal(t, 1, s.count(s.orders, "SELECT count(*) FROM work_order WHERE id <> ? AND json_extract(body, '$.sent') = 2", bad))
 }
 
 func TestPeople(t *testing.T) {

@@ -115,12 +115,10 @@ func (o *Order) draft(f Effect, asset string) store.Draft {
 			typ, data.Parts = event.ReserveParts, o.Need.Parts
 		}
 		return store.Draft{Type: typ, ID: event.IDFrom(string(typ), f.Reservation), Data: data}
-	case Confirm, Release:
-		typ := event.ConfirmReservation
-		if f.Do == Release {
-			typ = event.ReleaseReservation
-		}
-		return store.Draft{Type: typ, ID: event.IDFrom(string(typ), f.Reservation), Data: event.Reservation{Reservation: f.Reservation}}
+	case Confirm:
+		return about(event.ConfirmReservation, o.ID, f.Reservation)
+	case Release:
+		return release(o.ID, f.Reservation)
 	case TellCompleted:
 		return store.Draft{Type: event.WorkOrderCompleted, Data: state}
 	case TellCancelled:
@@ -129,6 +127,17 @@ func (o *Order) draft(f Effect, asset string) store.Draft {
 		state.Reason = "overdue: somebody is waited for"
 	}
 	return store.Draft{Type: event.WorkOrderStateChanged, Data: state}
+}
+
+// about is a command about a reservation.
+func about(typ event.Type, order, reservation string) store.Draft {
+	return store.Draft{
+		Type: typ, ID: event.IDFrom(string(typ), reservation), Subject: order, Correlation: order, Data: event.Reservation{Reservation: reservation},
+	}
+}
+
+func release(order, reservation string) store.Draft {
+	return about(event.ReleaseReservation, order, reservation)
 }
 
 // texts asks for a column.
